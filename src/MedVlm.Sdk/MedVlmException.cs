@@ -1,0 +1,46 @@
+namespace MedVlm;
+
+/// <summary>Base of every error that this library reports on purpose: what is wrong, where, and what to do.</summary>
+/// <remarks>Messages hold no patient data: no pixels, captions or image file names.</remarks>
+public class MedVlmException : Exception
+{
+    /// <summary>Creates the exception.</summary>
+    /// <param name="message">What is wrong, where, and what to do about it.</param>
+    /// <param name="innerException">The cause, if another error lies beneath.</param>
+    public MedVlmException(string message, Exception? innerException = null) : base(message, innerException) { }
+}
+
+/// <summary>A checkpoint file is missing, damaged, or does not belong to its config.json.</summary>
+public sealed class CheckpointException : MedVlmException
+{
+    /// <inheritdoc cref="MedVlmException(string, Exception?)"/>
+    public CheckpointException(string message, Exception? innerException = null) : base(message, innerException) { }
+}
+
+/// <summary>The model's name leads to no checkpoint on this machine.</summary>
+public sealed class ModelNotFoundException : MedVlmException
+{
+    /// <inheritdoc cref="MedVlmException(string, Exception?)"/>
+    public ModelNotFoundException(string message, Exception? innerException = null) : base(message, innerException) { }
+}
+
+/// <summary>The checkpoint is of a model family, or uses a setting, that this library does not run.</summary>
+public sealed class UnsupportedModelException : MedVlmException
+{
+    /// <inheritdoc cref="MedVlmException(string, Exception?)"/>
+    public UnsupportedModelException(string message, Exception? innerException = null) : base(message, innerException) { }
+}
+
+/// <summary>An image cannot be decoded, or goes beyond the limits set for untrusted input.</summary>
+public sealed class ImageException : MedVlmException
+{
+    /// <inheritdoc cref="MedVlmException(string, Exception?)"/>
+    public ImageException(string message, Exception? innerException = null) : base(message, innerException) { }
+}
+
+/// <summary>No usable native ONNX Runtime: the application references none, or it does not load.</summary>
+public sealed class NativeRuntimeException : MedVlmException
+{
+    /// <inheritdoc cref="MedVlmException(string, Exception?)"/>
+    public NativeRuntimeException(string message, Exception? innerException = null) : base(message, innerException) { }
+}
