@@ -32,9 +32,6 @@ internal static class Fault
         return quoted.Append('"').ToString();
     }
 
-    /// <summary>Dimensions in brackets, as "[320, 960]".</summary>
-    public static string Shape(IEnumerable<long> shape) => $"[{string.Join(", ", shape)}]";
-
     /// <summary>What the file system can throw when a file of the checkpoint is opened or read.</summary>
     public static bool IsFileError(Exception e) =>
         e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException;

@@ -41,4 +41,7 @@ internal sealed unsafe class StoredTensor(
         ArgumentOutOfRangeException.ThrowIfGreaterThan(start, Length - count);
         return new ReadOnlySpan<byte>(Data + start, count);
     }
+
+    /// <summary>Type and shape as messages write them: "BF16 [320, 960]".</summary>
+    public override string ToString() => $"{Dtype.StoredName} [{string.Join(", ", Shape)}]";
 }
