@@ -34,7 +34,7 @@ internal sealed class SafetensorsHeader
         }
         catch (JsonException e)
         {
-            throw header.Bad($"the header is not valid JSON at byte {e.BytePositionInLine ?? 0} of line {(e.LineNumber ?? 0) + 1}", e);
+            throw header.Bad($"the header is not valid JSON at line {(e.LineNumber ?? 0) + 1}, byte {(e.BytePositionInLine ?? 0) + 1}", e);
         }
         catch (InvalidOperationException e)   // GetString, on an escaped half of a surrogate pair
         {
