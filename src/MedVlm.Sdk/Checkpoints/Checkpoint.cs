@@ -38,7 +38,7 @@ internal sealed class Checkpoint : IDisposable
     }
 
     /// <summary>Whether the folder has this file.</summary>
-    public bool Has(string fileName) => FileNames.IsPlain(fileName) && File.Exists(Path.Combine(Folder, fileName));
+    public bool Has(string fileName) => FileNames.IsPlain(fileName) && FileNames.Exists(Path.Combine(Folder, fileName));
 
     /// <summary>Reads a JSON file of the folder.</summary>
     /// <exception cref="CheckpointException">The file is missing or not valid, lacks a required key, or a key is of another kind.</exception>

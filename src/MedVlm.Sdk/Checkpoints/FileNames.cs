@@ -20,6 +20,20 @@ internal static class FileNames
         && name[^1] is not ('.' or ' ')      // Windows drops them, and would open another file
         && !IsDevice(name);
 
+    /// <summary>Whether the path is a file that is there. File.Exists alone is true for a link whose target is gone,
+    /// as a broken-off download leaves it in the hub cache.</summary>
+    public static bool Exists(string path)
+    {
+        try
+        {
+            return File.Exists(path) && (File.ResolveLinkTarget(path, returnFinalTarget: true)?.Exists ?? true);
+        }
+        catch (IOException)   // links in a circle
+        {
+            return false;
+        }
+    }
+
     // NUL.safetensors is the device NUL on Windows.
     static bool IsDevice(string name) => Devices.Contains(name.Split('.')[0].TrimEnd(' '));
 }

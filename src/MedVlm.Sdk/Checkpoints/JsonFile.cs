@@ -16,7 +16,7 @@ internal static class JsonFile
         using var document = Parse(path);
         try
         {
-            return document.RootElement.Deserialize(type) ?? throw Bad(path, "holds only null");
+            return document.RootElement.Deserialize(type) ?? throw Bad(path, "the file holds only null");
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or NotSupportedException or FormatException
                                       or ArgumentException or OverflowException)
@@ -38,11 +38,11 @@ internal static class JsonFile
         }
         catch (JsonException e)
         {
-            throw Bad(path, $"is not valid JSON at line {(e.LineNumber ?? 0) + 1}, byte {(e.BytePositionInLine ?? 0) + 1}", e);
+            throw Bad(path, $"the file is not valid JSON at line {(e.LineNumber ?? 0) + 1}, byte {(e.BytePositionInLine ?? 0) + 1}", e);
         }
         catch (InvalidOperationException e)
         {
-            throw Bad(path, "holds text that is not valid Unicode", e);
+            throw Bad(path, "the file holds text that is not valid Unicode", e);
         }
     }
 
@@ -53,7 +53,7 @@ internal static class JsonFile
             var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
             var length = new FileInfo(target).Length;   // asked before opening: a pipe has none, and opening it would wait
             if (length == 0)
-                throw Bad(path, "is empty");
+                throw Bad(path, "the file is empty");
             if (length > Longest)
                 throw new CheckpointException($"{Path.GetFileName(path)}: the file has {length} bytes, more than the {Longest} that a "
                     + "JSON file of a checkpoint may have. Take the checkpoint from its original source.");
@@ -111,7 +111,7 @@ internal static class JsonFile
     static CheckpointException WrongKind(string path, JsonElement root, Exception cause)
     {
         if (cause is not JsonException { Path: ['$', '.', .. var key] })
-            return Bad(path, "does not hold what the model family asks for", cause);
+            return Bad(path, "the file does not hold what the model family asks for", cause);
         var found = root;
         foreach (var part in key.Split('.'))
             if (found.ValueKind != JsonValueKind.Object || !found.TryGetProperty(part, out found))

@@ -61,7 +61,7 @@ internal static class ModelLocator
     /// <summary>What an unfinished download lacks. A weight format that is not read counts as weights: opening it says why.</summary>
     static string? MissingPart(string snapshot)
     {
-        bool Has(string fileName) => File.Exists(Path.Combine(snapshot, fileName));   // false for a link whose blob is gone
+        bool Has(string fileName) => FileNames.Exists(Path.Combine(snapshot, fileName));
 
         return !Has(Checkpoint.ConfigFile) ? Checkpoint.ConfigFile
             : Has(Checkpoint.WeightsFile) || Has(Checkpoint.IndexFile) || Directory.EnumerateFiles(snapshot, "pytorch_model*").Any() ? null

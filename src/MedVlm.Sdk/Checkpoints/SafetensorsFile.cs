@@ -30,7 +30,7 @@ internal sealed unsafe class SafetensorsFile : IDisposable
             throw new CheckpointException($"{FileName}: the file is shorter than the {PrefixLength} bytes that every safetensors file "
                 + $"begins with. {Fault.FetchAgain}");
 
-        handle = System.IO.File.OpenHandle(resolvedPath, FileMode.Open, FileAccess.Read, FileShare.Read);
+        handle = File.OpenHandle(resolvedPath, FileMode.Open, FileAccess.Read, FileShare.Read);
         try
         {
             FileLength = RandomAccess.GetLength(handle);
@@ -86,10 +86,10 @@ internal sealed unsafe class SafetensorsFile : IDisposable
     {
         try
         {
-            if (Directory.Exists(path) || !System.IO.File.Exists(path))
+            if (!FileNames.Exists(path))
                 throw new CheckpointException($"{System.IO.Path.GetFileName(path)}: there is no such file in "
                     + $"{Fault.Quote(System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path)) ?? path)}.");
-            var target = System.IO.File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? System.IO.Path.GetFullPath(path);
+            var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? System.IO.Path.GetFullPath(path);
             return new SafetensorsFile(path, target);
         }
         catch (Exception e) when (Fault.IsFileError(e))

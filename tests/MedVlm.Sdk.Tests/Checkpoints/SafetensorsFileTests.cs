@@ -219,7 +219,8 @@ public sealed unsafe class SafetensorsFileTests
         File.CreateSymbolicLink(folder.File("c.safetensors"), "nothing");
 
         foreach (var name in (string[])["a.safetensors", "b.safetensors", "c.safetensors"])
-            Assert.Throws<CheckpointException>(() => SafetensorsFile.Open(folder.File(name)));
+            Assert.Equal($"{name}: there is no such file in \"{folder.Path}\".",
+                Assert.Throws<CheckpointException>(() => SafetensorsFile.Open(folder.File(name))).Message);
     }
 
     [Fact]
