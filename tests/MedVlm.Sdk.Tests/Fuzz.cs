@@ -85,7 +85,7 @@ internal static class Fuzz
             case 5: // repeat
                 return [.. copy[..(at + length)], .. copy[at..]];
             case 6 when copy.Length >= at + 4: // an extreme integer, as a size or an offset might be
-                var value = random.Next(4) switch { 0 => uint.MaxValue, 1 => int.MaxValue, 2 => 0u, _ => (uint)random.Next(1 << 20) };
+                uint value = random.Next(4) switch { 0 => uint.MaxValue, 1 => 0x7FFF_FFFF, 2 => 0u, _ => (uint)random.Next(1 << 20) };
                 if (random.Next(2) == 0)
                     BinaryPrimitives.WriteUInt32LittleEndian(copy.AsSpan(at), value);
                 else
