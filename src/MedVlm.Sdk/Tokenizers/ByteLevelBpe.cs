@@ -1,0 +1,70 @@
+using System.Text;
+using Microsoft.ML.Tokenizers;
+
+namespace MedVlm.Tokenizers;
+
+/// <summary>Byte-level BPE, as GPT-2 made it: text is cut into words, and the bytes of each word are merged into tokens.</summary>
+/// <remarks>Microsoft.ML.Tokenizers merges, and keeps a bounded cache of words behind a lock. It has no splitters over code points
+/// and no ignore_merges, and is slow on long words: those are here.</remarks>
+internal sealed class ByteLevelBpe : ITokenModel
+{
+    const int LongWord = 256;   // UTF-16 units; below it the package's quadratic step is not felt
+
+    readonly BpeModel _model;
+    readonly NormalizationForm? _normalization;
+    readonly Splitter[] _splitters;
+    readonly BpeTokenizer _bpe;
+    readonly int?[] _byteIds;
+
+    public ByteLevelBpe(BpeModel model, NormalizationForm? normalization, Splitter[] splitters)
+    {
+        (_model, _normalization, _splitters) = (model, normalization, splitters);
+        _byteIds = [.. Enumerable.Range(0, 256).Select(value => Id(ByteAlphabet.Character((byte)value).ToString()))];
+        _bpe = BpeTokenizer.Create(new BpeOptions(model.Vocabulary) { Merges = model.MergeLines, ByteLevel = true });
+    }
+
+    public void Encode(string stretch, List<int> ids) =>
+        EncodeWords(_normalization is { } form ? stretch.Normalize(form) : stretch, stage: 0, ids);
+
+    /// <summary>Each splitter cuts the words of the one before it.</summary>
+    void EncodeWords(ReadOnlySpan<char> text, int stage, List<int> ids)
+    {
+        if (stage == _splitters.Length)
+        {
+            EncodeWord(text, ids);
+            return;
+        }
+        while (!text.IsEmpty)
+        {
+            var end = _splitters[stage](text);
+            EncodeWords(text[..end], stage + 1, ids);
+            text = text[end..];
+        }
+    }
+
+    void EncodeWord(ReadOnlySpan<char> word, List<int> ids)
+    {
+        if (_model.IgnoreMerges && WholeWord(word) is int id)
+            ids.Add(id);
+        else if (word.Length > LongWord)
+            EncodeLongWord(word, ids);
+        else
+            ids.AddRange(_bpe.EncodeToIds(word, considerPreTokenization: false, considerNormalization: false));
+    }
+
+    /// <summary>ignore_merges: a word that is a token is this token, whether or not merges lead to it.</summary>
+    int? WholeWord(ReadOnlySpan<char> word) =>
+        Id(string.Concat(Encoding.UTF8.GetBytes(word.ToString()).Select(ByteAlphabet.Character)));
+
+    void EncodeLongWord(ReadOnlySpan<char> word, List<int> ids)
+    {
+        var symbols = new List<int>(word.Length);
+        foreach (var value in Encoding.UTF8.GetBytes(word.ToString()))
+            if (_byteIds[value] is int id)   // as in the reference, a byte without a token is left out
+                symbols.Add(id);
+        var merged = symbols.ToArray();
+        ids.AddRange(merged.AsSpan(0, _model.Merges.Apply(merged)));
+    }
+
+    int? Id(string token) => _model.Vocabulary.TryGetValue(token, out var id) ? id : null;
+}

@@ -1,0 +1,143 @@
+using System.Text;
+
+namespace MedVlm.Tokenizers;
+
+/// <summary>Reads a byte-level BPE tokenizer; every part and setting that changes ids is understood or refused.</summary>
+internal static class ByteLevelJson
+{
+    const int MostSplitters = 8;   // real tokenizers have two; each costs a level of recursion
+
+    public static Tokenizer Read(JsonField root)
+    {
+        var normalization = Normalization(root["normalizer"]);
+        var splitters = ReadSplitters(root["pre_tokenizer"]);
+        RequireByteLevel(root["post_processor"], optional: true);   // it moves offsets, and adds no tokens
+        RequireByteLevel(root["decoder"], optional: false);
+        var model = Model(root["model"]);
+        var (vocabulary, added) = TokenizerJson.AddTokens(model.Vocabulary, root["added_tokens"]);
+
+        // Only because no checkpoint needs it: a plain range would have to be followed through the normalization.
+        if (normalization is not null && added.FindIndex(token => token.Normalized) is >= 0 and var index)
+            throw root["added_tokens"].Items().ElementAt(index)["normalized"].Unsupported("false beside a normalizer");
+
+        return new Tokenizer(vocabulary, added, new ByteLevelBpe(model, normalization, splitters), () => new ByteLevelDecoder(vocabulary));
+    }
+
+    static NormalizationForm? Normalization(JsonField normalizer)
+    {
+        if (normalizer.IsNull)
+            return null;
+        var type = normalizer["type"];
+        return type.Text() == "NFC" ? NormalizationForm.FormC : throw type.Unsupported("\"NFC\"", "no normalizer");
+    }
+
+    static Splitter[] ReadSplitters(JsonField preTokenizer)
+    {
+        var steps = Steps(preTokenizer).Take(MostSplitters + 1).ToList();
+        if (steps.Count > MostSplitters)
+            throw preTokenizer.Damaged($"has more than {MostSplitters} steps");
+        if (steps.FindIndex(step => step["type"].Text() == "ByteLevel") is var byteLevel && byteLevel != steps.Count - 1)
+            throw preTokenizer.Unsupported("one \"ByteLevel\" at its end");
+        return [.. steps.Select(ReadSplitter).OfType<Splitter>()];
+    }
+
+    /// <summary>A sequence's steps in order, whatever is nested in it (JSON's depth is bounded by the parser).</summary>
+    static IEnumerable<JsonField> Steps(JsonField preTokenizer)
+    {
+        if (preTokenizer.IsNull || preTokenizer["type"].Text() != "Sequence")
+            return [preTokenizer];
+        return preTokenizer["pretokenizers"].Items().SelectMany(Steps);
+    }
+
+    static Splitter? ReadSplitter(JsonField step) => step["type"].Text() switch
+    {
+        "ByteLevel" => ByteLevel(step),
+        "Digits" => step["individual_digits"].Flag() ? Splitters.IndividualDigits : Splitters.DigitRuns,
+        "Split" => Split(step),
+        _ => throw step["type"].Unsupported("\"ByteLevel\"", "\"Digits\"", "\"Sequence\"", "\"Split\""),
+    };
+
+    static Splitter? ByteLevel(JsonField step)
+    {
+        if (step["add_prefix_space"].Flag())
+            throw step["add_prefix_space"].Unsupported("false");
+        return step["use_regex"].Flag(fallback: true) ? Splitters.Gpt2 : null;
+    }
+
+    static Splitter Split(JsonField step)
+    {
+        if (step["behavior"].Text() != "Isolated")
+            throw step["behavior"].Unsupported("\"Isolated\"");
+        if (step["invert"].Flag(fallback: false))
+            throw step["invert"].Unsupported("false");
+
+        var pattern = step["pattern"]["Regex"];
+        return Splitters.ForPattern(pattern.Text())
+            ?? throw pattern.Unsupported("the patterns of GPT-2", "of Qwen2");   // .NET's Regex would be wrong above U+FFFF
+    }
+
+    static void RequireByteLevel(JsonField part, bool optional)
+    {
+        if (part.IsNull && optional)
+            return;
+        if (part.IsNull || part["type"].Text() != "ByteLevel")
+            throw (part.IsNull ? part : part["type"]).Unsupported(optional ? ["\"ByteLevel\"", "none"] : ["\"ByteLevel\""]);
+    }
+
+    static BpeModel Model(JsonField model)
+    {
+        if (model["byte_fallback"].Flag(fallback: false))
+            throw model["byte_fallback"].Unsupported("false");
+        if (!model["dropout"].IsNull)
+            throw model["dropout"].Unsupported("none");
+        foreach (var affix in new[] { model["continuing_subword_prefix"], model["end_of_word_suffix"] })
+            if (!affix.IsNull && affix.Text().Length > 0)
+                throw affix.Unsupported("none");
+
+        var vocabulary = ReadVocabulary(model["vocab"]);
+        var unknown = model["unk_token"];
+        if (!unknown.IsNull && !Enumerable.Range(0, 256).All(value => vocabulary.ContainsKey(ByteAlphabet.Character((byte)value).ToString())))
+            throw unknown.Unsupported("none where a byte has no token");
+
+        var lines = new List<string>();
+        var merges = ReadMerges(model["merges"], vocabulary, lines);
+        return new BpeModel(vocabulary, lines, merges, model["ignore_merges"].Flag(fallback: false));
+    }
+
+    static Dictionary<string, int> ReadVocabulary(JsonField vocab)
+    {
+        var (vocabulary, tokens) = (new Dictionary<string, int>(), new Dictionary<int, string>());
+        foreach (var (token, field) in vocab.Entries())
+        {
+            var id = field.Whole(TokenizerJson.LargestId);
+            if (!tokens.TryAdd(id, token))
+                throw field.Damaged($"is {id}, which \"{tokens[id]}\" has already");
+            vocabulary.Add(token, id);
+        }
+        return vocabulary.Count > 0 ? vocabulary : throw vocab.Damaged("is empty");
+    }
+
+    static BytePairMerges ReadMerges(JsonField field, Dictionary<string, int> vocabulary, List<string> lines)
+    {
+        var merges = new BytePairMerges();
+        foreach (var item in field.Items())
+        {
+            var (left, right) = Pair(item);
+            if (Array.Find([left, right, left + right], token => !vocabulary.ContainsKey(token)) is string missing)
+                throw item.Damaged($"needs the token \"{missing}\", which model.vocab lacks");
+            if (!merges.TryAdd(vocabulary[left], vocabulary[right], vocabulary[left + right]))
+                throw item.Damaged($"repeats the merge of \"{left}\" and \"{right}\"");
+            lines.Add($"{left} {right}");
+        }
+        return merges;
+    }
+
+    /// <summary>"a b", or ["a", "b"] in newer files.</summary>
+    static (string Left, string Right) Pair(JsonField merge)
+    {
+        string[] tokens = merge.IsArray ? [.. merge.Items().Select(token => token.Text())] : merge.Text().Split(' ');
+        return tokens is [{ Length: > 0 } left, { Length: > 0 } right] && !left.Contains(' ') && !right.Contains(' ')
+            ? (left, right)
+            : throw merge.Wrong("a pair of tokens without blanks");
+    }
+}

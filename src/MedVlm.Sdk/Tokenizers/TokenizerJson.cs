@@ -1,0 +1,87 @@
+using System.Text.Json;
+
+namespace MedVlm.Tokenizers;
+
+/// <summary>Reads the tokenizer.json of Hugging Face's tokenizers library.</summary>
+/// <remarks>The file is not trusted: sizes are bounded before memory is taken, and every fault is a <see cref="CheckpointException"/>.</remarks>
+internal static class TokenizerJson
+{
+    /// <summary>The vocabulary tables grow with the largest id; the largest vocabularies have some 260,000.</summary>
+    public const int LargestId = (1 << 22) - 1;
+
+    const int LargestFileMiB = 256;
+
+    public static Tokenizer Load(string path)
+    {
+        var file = Path.GetFileName(path);
+        try
+        {
+            var bytes = new FileInfo(path).Length;
+            return bytes <= LargestFileMiB << 20
+                ? Parse(File.ReadAllBytes(path), file)
+                : throw new CheckpointException($"{file}: {bytes >> 20} MiB; at most {LargestFileMiB} MiB are read. It is no tokenizer.");
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new CheckpointException($"{file}: not in the checkpoint's folder. Download the checkpoint completely.", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException($"{file}: cannot be read ({e.Message})", e);
+        }
+    }
+
+    public static Tokenizer Parse(ReadOnlyMemory<byte> json, string file)
+    {
+        using var document = ParseDocument(json, file);
+        var root = new JsonField(file, "", document.RootElement);
+        return root["model"]["type"] switch
+        {
+            { IsNull: false } type when type.Text() == "BPE" => ByteLevelJson.Read(root),
+            var type => throw type.Unsupported("\"BPE\""),
+        };
+    }
+
+    /// <summary>The vocabulary with added tokens, after checking that each id means one token.</summary>
+    public static (Vocabulary, List<AddedToken>) AddTokens(Dictionary<string, int> model, JsonField addedTokens)
+    {
+        var added = new List<AddedToken>();
+        var (contents, contentsById) = (new HashSet<string>(), model.ToDictionary(entry => entry.Value, entry => entry.Key));
+        foreach (var field in addedTokens.Items())
+        {
+            var token = ReadAddedToken(field);
+            if (!contents.Add(token.Content))
+                throw field["content"].Damaged($"is \"{token.Content}\", as in an entry before it");
+            if (model.TryGetValue(token.Content, out var id) && id != token.Id)
+                throw field["id"].Damaged($"is {token.Id}, but \"{token.Content}\" is {id} in model.vocab");
+            if (!contentsById.TryAdd(token.Id, token.Content) && contentsById[token.Id] != token.Content)
+                throw field["id"].Damaged($"is {token.Id}, which \"{contentsById[token.Id]}\" has already");
+            added.Add(token);
+        }
+        return (new Vocabulary(model, added), added);
+    }
+
+    static AddedToken ReadAddedToken(JsonField field)
+    {
+        var content = field["content"];
+        return content.Text().Length == 0
+            ? throw content.Wrong("text that is not empty")
+            : new AddedToken(
+                field["id"].Whole(LargestId), content.Text(), field["special"].Flag(), field["normalized"].Flag(),
+                field["lstrip"].Flag(), field["rstrip"].Flag(), field["single_word"].Flag());
+    }
+
+    static JsonDocument ParseDocument(ReadOnlyMemory<byte> json, string file)
+    {
+        try
+        {
+            return JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false });
+        }
+        catch (JsonException e)
+        {
+            var place = e.LineNumber is long line ? $" (line {line + 1}, byte {e.BytePositionInLine + 1})" : "";
+            throw new CheckpointException(
+                $"{file}: no valid JSON, or a key stands twice in it{place}. The file is damaged: take it anew from the checkpoint's source.", e);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+using System.Text;
+using System.Text.Json;
+using MedVlm.Tokenizers;
+
+namespace MedVlm.Tests.Tokenizers;
+
+/// <summary>A line of components/tokenizers/&lt;family&gt;.jsonl, and what a tokenizer gets wrong in it.</summary>
+internal sealed class GoldenLine(JsonElement line)
+{
+    /// <summary>The text to encode; null in a line that only decodes.</summary>
+    public string? Text => line.TryGetProperty("text", out var text) ? text.GetString()! : null;
+
+    public int[] Ids => Numbers("ids") ?? Numbers("decode_ids")!;
+
+    string Decoded => line.GetProperty("decoded").GetString()!;
+
+    string DecodedKeepSpecial => line.TryGetProperty("decoded_keep_special", out var text) ? text.GetString()! : Decoded;
+
+    string?[] ReferencePieces => [.. line.GetProperty("pieces").EnumerateArray().Select(piece => piece.GetString())];
+
+    public static List<GoldenLine> Read(string path) =>
+        [.. File.ReadLines(path).Where(text => text.Length > 0).Select(text => new GoldenLine(JsonDocument.Parse(text).RootElement))];
+
+    public IEnumerable<string> Faults(Tokenizer tokenizer)
+    {
+        if (Text is string text)
+        {
+            foreach (var key in new[] { "ids", "ids_special" })
+                if (Numbers(key) is int[] expected && !tokenizer.Encode(text).SequenceEqual(expected))
+                    yield return $"{key}: [{string.Join(' ', tokenizer.Encode(text))}], expected [{string.Join(' ', expected)}]";
+        }
+        if (tokenizer.Decode(Ids) != Decoded)
+            yield return $"decoded: {tokenizer.Decode(Ids)}, expected {Decoded}";
+        if (tokenizer.Decode(Ids, skipSpecialTokens: false) != DecodedKeepSpecial)
+            yield return $"decoded_keep_special: {tokenizer.Decode(Ids, skipSpecialTokens: false)}, expected {DecodedKeepSpecial}";
+        foreach (var fault in StreamFaults(tokenizer))
+            yield return fault;
+    }
+
+    IEnumerable<string> StreamFaults(Tokenizer tokenizer)
+    {
+        var stream = new StreamingDetokenizer(tokenizer);
+        var (said, reference) = (new StringBuilder(), new StringBuilder());
+        foreach (var (id, piece) in Ids.Zip(ReferencePieces))
+        {
+            var ours = stream.Add(id);
+            said.Append(ours);
+            reference.Append(piece);
+            if (ours is { Length: > 0 } && char.IsHighSurrogate(ours[^1]))
+                yield return $"pieces: \"{ours}\" ends inside a character";
+            if (!said.ToString().StartsWith(reference.ToString(), StringComparison.Ordinal))
+                yield return $"pieces: \"{said}\" is behind the reference's \"{reference}\"";
+            if (!Decoded.StartsWith(said.ToString(), StringComparison.Ordinal))
+                yield return $"pieces: \"{said}\" is no beginning of \"{Decoded}\"";
+        }
+        said.Append(stream.Flush());
+        if (said.ToString() != Decoded)
+            yield return $"pieces and flush: {said}, expected {Decoded}";
+    }
+
+    int[]? Numbers(string key) =>
+        line.TryGetProperty(key, out var ids) ? [.. ids.EnumerateArray().Select(id => id.GetInt32())] : null;
+}

@@ -1,0 +1,20 @@
+using MedVlm.Tokenizers;
+
+namespace MedVlm.Tests.Tokenizers;
+
+/// <summary>Tokenizers that are in every clone.</summary>
+internal static class SmallTokenizers
+{
+    public static readonly string Goldens = Path.Combine(TestFolders.Repository, "tests", "goldens");
+
+    static readonly Dictionary<string, Lazy<Tokenizer>> Loaded = new()
+    {
+        ["smolvlm"] = new(() => Tokenizer.Load(Path.Combine(Goldens, "smolvlm", "checkpoint", "tokenizer.json"))),
+        ["qwen2-vl"] = new(() => Tokenizer.Load(Path.Combine(Goldens, "qwen2-vl", "checkpoint", "tokenizer.json"))),
+        ["tiny-model"] = new(() => Tokenizer.Load(Path.Combine(TestFolders.TinyModel, "tokenizer.json"))),
+    };
+
+    public static TheoryData<string> Names => [.. Loaded.Keys];
+
+    public static Tokenizer Get(string name) => Loaded[name].Value;
+}

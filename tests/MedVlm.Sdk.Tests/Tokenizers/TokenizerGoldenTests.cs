@@ -1,0 +1,44 @@
+using MedVlm.Tokenizers;
+
+namespace MedVlm.Tests.Tokenizers;
+
+/// <summary>Ids, decoded text and streamed pieces of real tokenizers, as the reference gives them.</summary>
+[Trait("Category", "Golden")]
+public sealed class TokenizerGoldenTests
+{
+    static readonly string[] NotYet = ["blip", "llava-med", "phi3.5-vision"];
+
+    static string Folder => Path.Combine(TestFolders.Goldens, "components", "tokenizers");
+
+    static string[] Files => Directory.Exists(Folder) ? Directory.GetFiles(Folder, "*.jsonl") : [];
+
+    // One row for each family on disk.
+    public static TheoryData<string> Families => [.. Files.Select(path => Path.GetFileNameWithoutExtension(path)).Order()];
+
+    [Theory(SkipTestWithoutData = true), MemberData(nameof(Families))]
+    public void Every_line_has_the_ids_text_and_pieces_of_the_reference(string family)
+    {
+        Assert.SkipWhen(NotYet.Contains(family), $"The tokenizer of {family} (byte fallback, WordPiece) is not supported yet.");
+        var path = TestFolders.Shared("tokenizers", family, "tokenizer.json");
+        Assert.SkipWhen(path is null, $"The tokenizer.json of {family} is third-party and not beside this checkout.");
+        var tokenizer = Tokenizer.Load(path!);
+
+        var lines = GoldenLine.Read(Path.Combine(Folder, family + ".jsonl"));
+        var faults = lines.SelectMany((line, index) => line.Faults(tokenizer).Select(fault => $"line {index + 1}: {fault}")).ToList();
+
+        Assert.True(faults.Count == 0, $"{faults.Count} faults in {lines.Count} lines of {family}\n{string.Join('\n', faults)}");
+        TestContext.Current.TestOutputHelper?.WriteLine($"{family}: {lines.Count} lines");
+    }
+
+    [Theory]
+    [InlineData("blip", "tokenizer.json: model.type is \"WordPiece\"; supported is \"BPE\". This library cannot run this tokenizer.")]
+    [InlineData("phi3.5-vision",
+        "tokenizer.json: normalizer.type is \"Sequence\"; supported are \"NFC\", no normalizer. This library cannot run this tokenizer.")]
+    public void A_kind_that_is_not_supported_is_refused_by_name(string family, string message)
+    {
+        var path = TestFolders.Shared("tokenizers", family, "tokenizer.json");
+        Assert.SkipWhen(path is null, $"The tokenizer.json of {family} is third-party and not beside this checkout.");
+
+        Assert.Equal(message, Assert.Throws<CheckpointException>(() => Tokenizer.Load(path!)).Message);
+    }
+}
