@@ -1,0 +1,21 @@
+using System.Runtime.CompilerServices;
+
+namespace MedVlm.Graphs;
+
+internal static class ActivationWords
+{
+    /// <summary>GELU with the tanh approximation (<c>gelu_pytorch_tanh</c>).</summary>
+    public static Tensor GeluTanh(this Tensor x) => x.Graph.Node("FastGelu", [x], x.Width, domain: GraphBuilder.Microsoft);
+
+    /// <summary><c>x · sigmoid(x)</c>. QuickGelu computes <c>x · sigmoid(alpha · x)</c>.</summary>
+    public static Tensor Silu(this Tensor x) => x.Graph.Node("QuickGelu", [x], x.Width, [("alpha", 1f)], GraphBuilder.Microsoft);
+
+    /// <summary>Gated MLP: <c>down(silu(gate(x)) · up(x))</c> (arXiv:2002.05202), [..., D] to [..., D].</summary>
+    public static Tensor SwiGlu(
+        this Tensor x, Weights w, int intermediateSize, [CallerArgumentExpression(nameof(intermediateSize))] string? size = null)
+    {
+        var gate = x.Linear(w["gate_proj"], intermediateSize, size: size);
+        var up = x.Linear(w["up_proj"], intermediateSize, size: size);
+        return (gate.Silu() * up).Linear(w["down_proj"], x.Width, size: null);
+    }
+}

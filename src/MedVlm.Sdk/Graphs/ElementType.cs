@@ -1,0 +1,9 @@
+namespace MedVlm.Graphs;
+
+/// <summary>Element types that the graphs use, with ONNX's numbers for them.</summary>
+internal enum ElementType
+{
+    Float32 = 1,
+    Int32 = 6,
+    Int64 = 7,
+}

@@ -1,0 +1,171 @@
+using System.Runtime.InteropServices;
+using Google.Protobuf;
+using MedVlm.Graphs.Onnx;
+
+namespace MedVlm.Graphs;
+
+/// <summary>Collects the nodes of one ONNX graph. Families never see it: they speak in words on <see cref="Tensor"/>.</summary>
+internal sealed class GraphBuilder(string name)
+{
+    /// <summary>ONNX Runtime's own operators (contrib ops).</summary>
+    public const string Microsoft = "com.microsoft";
+
+    // 21 is the last opset before ai.onnx got attention and rotary operators of its own, which we do not use.
+    const int Opset = 21;
+    const int IrVersion = 10;
+
+    readonly GraphProto _graph = new() { Name = name };
+    readonly Dictionary<string, WeightUse> _weights = [];
+    readonly Dictionary<string, Tensor> _constants = [];
+    readonly List<GraphInput> _inputs = [];
+    readonly Dictionary<string, int> _names = [];
+
+    public string Name => name;
+
+    /// <summary>Stored tensors that the graph asks for, each once, in the order of their first use.</summary>
+    public IReadOnlyCollection<WeightUse> Weights => _weights.Values;
+
+    /// <summary>Inputs in the order of their declaration.</summary>
+    public IReadOnlyList<GraphInput> Inputs => _inputs;
+
+    /// <summary>Declares an input of the graph.</summary>
+    public Tensor Input(string inputName, ElementType type, params Dim[] shape)
+    {
+        _inputs.Add(new GraphInput(inputName, type, shape));
+        _graph.Input.Add(ValueInfo(inputName, type, shape));
+        return new Tensor(this, inputName, shape.Length > 0 && shape[^1].Letter is null ? (int)shape[^1].Size : 0);
+    }
+
+    /// <summary>Makes <paramref name="value"/> an output of the graph, under a name of its own.</summary>
+    public void Output(string outputName, Tensor value, ElementType type, params Dim[] shape)
+    {
+        Add("Identity", "", [value.Name], [outputName], outputName, []);
+        OutputOf(outputName, type, shape);
+    }
+
+    /// <summary>Declares an output that a node writes under this very name.</summary>
+    public void OutputOf(string outputName, ElementType type, params Dim[] shape) =>
+        _graph.Output.Add(ValueInfo(outputName, type, shape));
+
+    /// <summary>A node with one output.</summary>
+    /// <param name="op">Operator.</param>
+    /// <param name="inputs">Inputs; null leaves an optional one out.</param>
+    /// <param name="width">Size of the output's last dimension, 0 if unknown.</param>
+    /// <param name="attributes">Attributes: long, float, string or long[].</param>
+    /// <param name="domain">Empty for ONNX's own operators.</param>
+    /// <param name="scope">Checkpoint path that names the node, where it has a weight.</param>
+    public Tensor Node(
+        string op, Tensor?[] inputs, int width, (string Name, object Value)[]? attributes = null, string domain = "", string? scope = null)
+    {
+        var output = Unique(scope is null ? op : $"{scope}/{op}");
+        Add(op, domain, inputs.Select(i => i?.Name ?? ""), [output], output, attributes ?? []);
+        return new Tensor(this, output, width);
+    }
+
+    /// <summary>A node with outputs of given names.</summary>
+    public void Node(
+        string op, Tensor?[] inputs, string[] outputs, (string Name, object Value)[] attributes, string domain) =>
+        Add(op, domain, inputs.Select(i => i?.Name ?? ""), outputs, Unique(op), attributes);
+
+    /// <summary>A stored tensor as a value of the graph, in the shape that the graph wants it in.</summary>
+    public Tensor Weight(WeightUse use)
+    {
+        _weights.TryAdd(use.Initializer, use);
+        return new Tensor(this, use.Initializer, (int)use.Shape[^1]);
+    }
+
+    public Tensor Constant(params long[] values) =>
+        Constant($"const_i64_{string.Join('_', values)}", ElementType.Int64, [values.Length], MemoryMarshal.AsBytes<long>(values));
+
+    public Tensor Scalar(float value) =>
+        Constant($"const_f32_{BitConverter.SingleToInt32Bits(value):x8}", ElementType.Float32, [], MemoryMarshal.AsBytes<float>([value]));
+
+    /// <summary>The model's bytes. Weights are declared as external data at <paramref name="location"/>.</summary>
+    public byte[] ToBytes(Func<WeightUse, ExternalData> location)
+    {
+        var graph = _graph.Clone();
+        foreach (var use in _weights.Values)
+        {
+            var place = location(use);
+            graph.Initializer.Add(new TensorProto
+            {
+                Name = use.Initializer,
+                DataType = (int)ElementType.Float32,
+                Dims = { use.Shape },
+                DataLocation = TensorProto.Types.DataLocation.External,
+                ExternalData =
+                {
+                    new StringStringEntryProto { Key = "location", Value = place.FileName },
+                    new StringStringEntryProto { Key = "offset", Value = $"{place.Offset}" },
+                    new StringStringEntryProto { Key = "length", Value = $"{place.Length}" },
+                },
+            });
+        }
+
+        return new ModelProto
+        {
+            IrVersion = IrVersion,
+            ProducerName = "MedVlm.Sdk",
+            Graph = graph,
+            OpsetImport =
+            {
+                new OperatorSetIdProto { Domain = "", Version = Opset },
+                new OperatorSetIdProto { Domain = Microsoft, Version = 1 },
+            },
+        }.ToByteArray();
+    }
+
+    Tensor Constant(string constantName, ElementType type, long[] dims, ReadOnlySpan<byte> bytes)
+    {
+        if (_constants.TryGetValue(constantName, out var known))
+            return known;
+
+        _graph.Initializer.Add(new TensorProto
+        {
+            Name = constantName, DataType = (int)type, Dims = { dims }, RawData = ByteString.CopyFrom(bytes),
+        });
+        return _constants[constantName] = new Tensor(this, constantName, dims is [.., var last] ? (int)last : 0);
+    }
+
+    void Add(
+        string op, string domain, IEnumerable<string> inputs, string[] outputs, string nodeName, (string Name, object Value)[] attributes)
+    {
+        var node = new NodeProto { OpType = op, Domain = domain, Name = nodeName, Input = { inputs }, Output = { outputs } };
+        foreach (var (key, value) in attributes)
+            node.Attribute.Add(Attribute(key, value));
+        _graph.Node.Add(node);
+    }
+
+    static AttributeProto Attribute(string key, object value) => value switch
+    {
+        int i => new() { Name = key, I = i, Type = AttributeProto.Types.AttributeType.Int },
+        long i => new() { Name = key, I = i, Type = AttributeProto.Types.AttributeType.Int },
+        float f => new() { Name = key, F = f, Type = AttributeProto.Types.AttributeType.Float },
+        string s => new() { Name = key, S = ByteString.CopyFromUtf8(s), Type = AttributeProto.Types.AttributeType.String },
+        long[] list => new() { Name = key, Ints = { list }, Type = AttributeProto.Types.AttributeType.Ints },
+        _ => throw new ArgumentException($"An attribute cannot hold a {value.GetType().Name}.", nameof(value)),
+    };
+
+    static ValueInfoProto ValueInfo(string valueName, ElementType type, Dim[] shape)
+    {
+        var dims = new TensorShapeProto();
+        foreach (var dim in shape)
+            dims.Dim.Add(dim.Letter is null
+                ? new TensorShapeProto.Types.Dimension { DimValue = dim.Size }
+                : new TensorShapeProto.Types.Dimension { DimParam = dim.Letter });
+
+        return new() { Name = valueName, Type = new() { TensorType = new() { ElemType = (int)type, Shape = dims } } };
+    }
+
+    string Unique(string wanted)
+    {
+        int count = _names[wanted] = _names.GetValueOrDefault(wanted) + 1;
+        return count == 1 ? wanted : $"{wanted}_{count}";
+    }
+}
+
+/// <summary>An input of a graph, as declared.</summary>
+internal sealed record GraphInput(string Name, ElementType Type, IReadOnlyList<Dim> Shape);
+
+/// <summary>Where the bytes of an initializer lie: file name within the weights' folder, and the bytes' place in it.</summary>
+internal readonly record struct ExternalData(string FileName, long Offset, long Length);

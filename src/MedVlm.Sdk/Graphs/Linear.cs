@@ -1,0 +1,39 @@
+using System.Runtime.CompilerServices;
+
+namespace MedVlm.Graphs;
+
+/// <summary>Linear layers, as PyTorch stores them: weight [out, in], used as it lies in the file.</summary>
+internal static class LinearWords
+{
+    /// <summary><c>x W^T</c>, plus the bias if there is one: [..., in] to [..., out].</summary>
+    public static Tensor Linear(
+        this Tensor x, Weights w, int outputs, bool bias = false, [CallerArgumentExpression(nameof(outputs))] string? size = null)
+    {
+        var weight = w.Get(x.Graph, ".weight", [outputs, x.Width], size: size);
+        return x.MatMulTransposed(weight, outputs, w.Path, bias ? w.Get(x.Graph, ".bias", [outputs], size: size) : null);
+    }
+
+    /// <summary>
+    /// Cuts an image into patches and projects each: a convolution whose stride is its kernel, [B, 3, S, S] to [B, P, C],
+    /// patches row by row. As a matrix product: no patch is shared, so there is nothing that a convolution could save.
+    /// </summary>
+    public static Tensor PatchEmbedding(this Tensor pixels, Weights w, int imageSize, int patchSize, int hiddenSize)
+    {
+        const int Channels = 3;
+        int side = imageSize / patchSize;
+        int patch = Channels * patchSize * patchSize;
+
+        var weight = w.Get(pixels.Graph, ".weight", [hiddenSize, Channels, patchSize, patchSize], @as: [hiddenSize, patch], size: nameof(hiddenSize));
+        var patches = pixels.Reshape(0, Channels, side, patchSize, side, patchSize)
+                            .Transpose(0, 2, 4, 1, 3, 5)                                      // [B, side, side, 3, p, p]
+                            .Reshape(0, side * side, patch);                                  // [B, P, 3·p²]
+        return patches.MatMulTransposed(weight, hiddenSize, w.Path, w.Get(pixels.Graph, ".bias", [hiddenSize], size: nameof(hiddenSize)));
+    }
+
+    // com.microsoft.FusedMatMul with transB: as fast as MatMul with a transposed copy, and the same bits out.
+    static Tensor MatMulTransposed(this Tensor x, Tensor weight, int outputs, string scope, Tensor? bias)
+    {
+        var product = x.Graph.Node("FusedMatMul", [x, weight], outputs, [("transB", 1)], GraphBuilder.Microsoft, scope);
+        return bias is null ? product : x.Graph.Node("Add", [product, bias], outputs, scope: scope);
+    }
+}

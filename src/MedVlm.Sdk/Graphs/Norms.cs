@@ -1,0 +1,20 @@
+namespace MedVlm.Graphs;
+
+/// <summary>Normalisation over the last dimension.</summary>
+internal static class NormWords
+{
+    /// <summary><c>(x - mean) / sqrt(variance + eps) * weight + bias</c> (torch.nn.LayerNorm).</summary>
+    public static Tensor LayerNorm(this Tensor x, Weights w, float epsilon)
+    {
+        var (weight, bias) = (w.Get(x.Graph, ".weight", [x.Width]), w.Get(x.Graph, ".bias", [x.Width]));
+        return x.Graph.Node("LayerNormalization", [x, weight, bias], x.Width, [("axis", -1), ("epsilon", epsilon)], scope: w.Path);
+    }
+
+    /// <summary><c>x / sqrt(mean(x²) + eps) * weight</c> (arXiv:1910.07467).</summary>
+    public static Tensor RmsNorm(this Tensor x, Weights w, float epsilon)
+    {
+        var weight = w.Get(x.Graph, ".weight", [x.Width]);
+        return x.Graph.Node(
+            "SimplifiedLayerNormalization", [x, weight], x.Width, [("axis", -1), ("epsilon", epsilon), ("stash_type", 1)], scope: w.Path);
+    }
+}

@@ -1,0 +1,21 @@
+namespace MedVlm.Graphs;
+
+/// <summary>A value in a graph under construction: what a word takes and gives.</summary>
+/// <param name="Graph">The graph that computes it.</param>
+/// <param name="Name">Its name in the graph.</param>
+/// <param name="Width">Size of the last dimension, where a word needs it to check a weight; 0 where it is not known.</param>
+internal sealed record Tensor(GraphBuilder Graph, string Name, int Width)
+{
+    public static Tensor operator +(Tensor a, Tensor b) => a.Graph.Node("Add", [a, b], a.Width);
+
+    public static Tensor operator -(Tensor a, Tensor b) => a.Graph.Node("Sub", [a, b], a.Width);
+
+    public static Tensor operator *(Tensor a, Tensor b) => a.Graph.Node("Mul", [a, b], a.Width);
+
+    /// <summary>The same values in another shape; 0 keeps a dimension, -1 takes the rest (ONNX Reshape).</summary>
+    public Tensor Reshape(params long[] shape) =>
+        Graph.Node("Reshape", [this, Graph.Constant(shape)], shape[^1] > 0 ? (int)shape[^1] : Width);
+
+    public Tensor Transpose(params long[] permutation) =>
+        Graph.Node("Transpose", [this], permutation[^1] == permutation.Length - 1 ? Width : 0, [("perm", permutation)]);
+}

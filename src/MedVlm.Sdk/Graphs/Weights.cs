@@ -1,0 +1,105 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+
+namespace MedVlm.Graphs;
+
+/// <summary>A stored tensor that a graph asks for.</summary>
+/// <param name="Initializer">Name of the initializer in the graph.</param>
+/// <param name="StoredName">Name of the tensor in the checkpoint.</param>
+/// <param name="Shape">Shape that the graph sees: the stored one, or another with as many elements.</param>
+internal sealed record WeightUse(string Initializer, string StoredName, long[] Shape);
+
+/// <summary>What is known of a stored tensor before its bytes are read.</summary>
+internal sealed record WeightInfo(string FileName, IReadOnlyList<long> Shape);
+
+/// <summary>Names and shapes of a checkpoint's tensors, and which of them the graphs have asked for.</summary>
+internal sealed class WeightCatalog(IReadOnlyDictionary<string, WeightInfo> tensors)
+{
+    readonly HashSet<string> _asked = [];
+
+    /// <summary>Tensors that the graphs have asked for.</summary>
+    public IReadOnlySet<string> Asked => _asked;
+
+    /// <summary>Top of the checkpoint's names.</summary>
+    public Weights Root => new(this, "");
+
+    /// <summary>Checks, after all graphs are built, that no tensor is left over: a weight that nobody reads means another model.</summary>
+    /// <exception cref="CheckpointException">The files hold tensors that no graph has asked for.</exception>
+    public void RefuseSurplus()
+    {
+        var surplus = tensors.Keys.Where(name => !_asked.Contains(name)).Order(StringComparer.Ordinal).ToList();
+        if (surplus.Count > 0)
+            throw new CheckpointException(
+                $"{tensors[surplus[0]].FileName}: {surplus.Count} tensors belong to nothing that config.json describes: "
+                + $"{string.Join(", ", surplus.Take(5).Select(name => $"\"{name}\""))}{(surplus.Count > 5 ? ", …" : "")}. "
+                + "Checkpoint and config.json are of different models: take both from one revision.");
+    }
+
+    /// <summary>Looks a tensor up and compares its shape with the one that config.json leads to.</summary>
+    /// <param name="name">Name in the checkpoint.</param>
+    /// <param name="shape">Shape that the model asks for.</param>
+    /// <param name="reason">The setting that the shape comes from, for the message.</param>
+    /// <exception cref="CheckpointException">No such tensor, or another shape.</exception>
+    public WeightInfo Require(string name, ReadOnlySpan<long> shape, string reason)
+    {
+        if (!tensors.TryGetValue(name, out var info))
+            throw new CheckpointException(
+                $"The checkpoint has no tensor \"{name}\", which config.json asks for as [{Text(shape)}]. "
+                + "Checkpoint and config.json are of different models, or a shard is missing: take all files from one revision.");
+
+        if (!shape.SequenceEqual([.. info.Shape]))
+            throw new CheckpointException(
+                $"{info.FileName}: tensor \"{name}\" is [{Text([.. info.Shape])}], but config.json{reason} asks for [{Text(shape)}]. "
+                + "Checkpoint and config.json are of different models: take both from one revision.");
+
+        _asked.Add(name);
+        return info;
+    }
+
+    static string Text(ReadOnlySpan<long> shape) => string.Join(", ", shape.ToArray());
+}
+
+/// <summary>A scope of the checkpoint's own names: <c>w["self_attn"]["q_proj"]</c> stands for <c>….self_attn.q_proj</c>.</summary>
+internal sealed class Weights(WeightCatalog catalog, string path)
+{
+    public string Path => path;
+
+    public Weights this[string name] => new(catalog, path.Length == 0 ? name : $"{path}.{name}");
+
+    /// <summary>The tensor of this name itself, or <c>.weight</c>, <c>.bias</c> below it.</summary>
+    /// <param name="graph">Graph that uses it.</param>
+    /// <param name="suffix"><c>.weight</c>, <c>.bias</c>, or empty.</param>
+    /// <param name="shape">Shape that the file must have.</param>
+    /// <param name="as">Shape that the graph sees, if another one.</param>
+    /// <param name="size">The expression behind the first dimension, for the message of a mismatch.</param>
+    public Tensor Get(GraphBuilder graph, string suffix, long[] shape, long[]? @as = null, string? size = null)
+    {
+        var stored = path + suffix;
+        catalog.Require(stored, shape, Reason(size));
+        return graph.Weight(new WeightUse(stored, stored, @as ?? shape));
+    }
+
+    /// <summary>Marks a tensor that the host reads (the token embedding) as asked for, and checks its shape.</summary>
+    public string OnHost(long rows, long width, [CallerArgumentExpression(nameof(rows))] string? size = null)
+    {
+        catalog.Require($"{path}.weight", [rows, width], Reason(size));
+        return $"{path}.weight";
+    }
+
+    /// <summary>"text.NumKeyValueHeads * text.HeadDim" as a reader of config.json knows it: " (num_key_value_heads * head_dim)".</summary>
+    static string Reason(string? expression)
+    {
+        if (expression is null)
+            return "";
+
+        var words = new StringBuilder();
+        foreach (var part in expression.Split(' '))
+        {
+            var name = part.Split('.')[^1];
+            if (words.Length > 0)
+                words.Append(' ');
+            words.Append(System.Text.Json.JsonNamingPolicy.SnakeCaseLower.ConvertName(name));
+        }
+        return $" ({words})";
+    }
+}

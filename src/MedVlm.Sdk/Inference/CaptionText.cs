@@ -1,0 +1,56 @@
+using System.Text;
+using MedVlm.Tokenizers;
+
+namespace MedVlm.Inference;
+
+/// <summary>
+/// A caption's text as it grows: whole characters, no white space around the whole, and nothing that may still turn out to be part of a
+/// stop sequence.
+/// </summary>
+internal sealed class CaptionText(StreamingDetokenizer detokenizer, IReadOnlyList<string> stopSequences)
+{
+    readonly StringBuilder _held = new();
+    readonly StringBuilder _text = new();
+
+    /// <summary>What has been handed out so far.</summary>
+    public string Text => _text.ToString();
+
+    /// <summary>Whether a stop sequence was reached; it and what follows are not part of the text.</summary>
+    public bool Stopped { get; private set; }
+
+    /// <summary>Takes a token.</summary>
+    /// <returns>Text that is now certain.</returns>
+    public string Add(int tokenId) => Release(detokenizer.Add(tokenId), isLast: false);
+
+    /// <summary>Ends the text.</summary>
+    /// <returns>What was held back.</returns>
+    public string Finish() => Stopped ? "" : Release(detokenizer.Flush(), isLast: true);
+
+    string Release(string? piece, bool isLast)
+    {
+        _held.Append(piece);
+        var held = _held.ToString();
+
+        int end = stopSequences.Select(stop => held.IndexOf(stop, StringComparison.Ordinal)).Where(at => at >= 0).DefaultIfEmpty(-1).Min();
+        Stopped = end >= 0;
+        if (!Stopped)
+            end = isLast ? held.Length : held.Length - stopSequences.Select(stop => Overlap(held, stop)).DefaultIfEmpty(0).Max();
+
+        // Models begin with a blank, as in the middle of a sentence; one at the end waits for what follows.
+        var certain = held[..end].TrimEnd();
+        _held.Remove(0, certain.Length);
+        if (_text.Length == 0)
+            certain = certain.TrimStart();
+        _text.Append(certain);
+        return certain;
+    }
+
+    /// <summary>Characters at the end of <paramref name="text"/> that <paramref name="stop"/> begins with.</summary>
+    static int Overlap(string text, string stop)
+    {
+        for (int length = Math.Min(text.Length, stop.Length - 1); length > 0; length--)
+            if (text.AsSpan(text.Length - length).SequenceEqual(stop.AsSpan(0, length)))
+                return length;
+        return 0;
+    }
+}

@@ -1,0 +1,69 @@
+using MedVlm.Checkpoints;
+using MedVlm.Models;
+using Microsoft.ML.OnnxRuntime;
+using Microsoft.ML.OnnxRuntime.Tensors;
+
+namespace MedVlm.Inference;
+
+/// <summary>
+/// Keys and values of all slots: for each layer one buffer of keys and one of values, [slots, K, S, d]. A run reads the past and writes
+/// the present in the same memory; slots lie one after another, so any run of slots is a slice.
+/// </summary>
+internal sealed class KvCache : IDisposable
+{
+    readonly DecoderShape _shape;
+    readonly NativeBuffer[] _keys;
+    readonly NativeBuffer[] _values;
+
+    /// <param name="shape">The decoder's sizes.</param>
+    /// <param name="slots">Captions that it holds at once.</param>
+    /// <param name="slotLength">S: tokens of the longest caption, prompt included.</param>
+    public KvCache(DecoderShape shape, int slots, int slotLength)
+    {
+        (_shape, Slots, SlotLength) = (shape, slots, slotLength);
+        _keys = new NativeBuffer[shape.Layers];
+        _values = new NativeBuffer[shape.Layers];
+        try
+        {
+            for (int i = 0; i < shape.Layers; i++)
+                (_keys[i], _values[i]) = (Zeroed(), Zeroed());
+        }
+        catch (OutOfMemoryException)
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    public int Slots { get; }
+
+    public int SlotLength { get; }
+
+    /// <summary>Bytes of one slot in all layers.</summary>
+    public long BytesPerSlot => 2L * _shape.Layers * SlotBytes;
+
+    long SlotBytes => (long)_shape.KeyValueHeads * SlotLength * _shape.HeadSize * sizeof(float);
+
+    /// <summary>The keys of some slots of a layer, [rows, K, S, d], as a view of the cache.</summary>
+    public OrtValue Keys(int layer, int firstSlot, int rows) => View(_keys[layer], firstSlot, rows);
+
+    /// <summary>The values of some slots of a layer, [rows, K, S, d], as a view of the cache.</summary>
+    public OrtValue Values(int layer, int firstSlot, int rows) => View(_values[layer], firstSlot, rows);
+
+    public void Dispose()
+    {
+        foreach (var buffer in (NativeBuffer?[])[.. _keys, .. _values])
+            buffer?.Dispose();
+    }
+
+    unsafe NativeBuffer Zeroed()
+    {
+        var buffer = new NativeBuffer(checked((nuint)(Slots * SlotBytes)));
+        System.Runtime.InteropServices.NativeMemory.Clear(buffer.Data, buffer.Length);
+        return buffer;
+    }
+
+    unsafe OrtValue View(NativeBuffer buffer, int firstSlot, int rows) => OrtValue.CreateTensorValueWithData(
+        OrtMemoryInfo.DefaultInstance, TensorElementType.Float, [rows, _shape.KeyValueHeads, SlotLength, _shape.HeadSize],
+        (nint)(buffer.Data + firstSlot * SlotBytes), rows * SlotBytes);
+}

@@ -1,0 +1,27 @@
+using Microsoft.ML.OnnxRuntime;
+
+namespace MedVlm.Inference;
+
+/// <summary>How ONNX Runtime is to run the graphs.</summary>
+/// <param name="Threads">Threads of an operator; null is one for each physical core.</param>
+/// <param name="ProfileFolder">Where ONNX Runtime writes a profile of each graph; null writes none.</param>
+internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolder = null)
+{
+    public SessionOptions ToSessionOptions(string graphName)
+    {
+        var options = new SessionOptions
+        {
+            GraphOptimizationLevel = GraphOptimizationLevel.ORT_ENABLE_ALL,
+            ExecutionMode = ExecutionMode.ORT_SEQUENTIAL,
+            IntraOpNumThreads = Threads ?? 0,
+            InterOpNumThreads = 1,
+            LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
+        };
+        if (ProfileFolder is not null)
+        {
+            options.ProfileOutputPathPrefix = Path.Combine(ProfileFolder, graphName);
+            options.EnableProfiling = true;
+        }
+        return options;
+    }
+}

@@ -1,0 +1,71 @@
+using System.Runtime.CompilerServices;
+
+namespace MedVlm;
+
+/// <summary>Loads a captioner at its first use, once; a failed attempt is repeated by the next call.</summary>
+internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedicalCaptioner>> load) : IMedicalCaptioner
+{
+    readonly SemaphoreSlim _loading = new(1);
+    volatile IMedicalCaptioner? _loaded;
+    bool _disposed;
+
+    /// <summary>The captioner, loaded now if it was not.</summary>
+    public async ValueTask<IMedicalCaptioner> LoadAsync(CancellationToken cancellationToken)
+    {
+        if (_loaded is { } loaded)
+            return loaded;
+
+        await _loading.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            ObjectDisposedException.ThrowIf(_disposed, typeof(IMedicalCaptioner));
+            return _loaded ??= await load(cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            _loading.Release();
+        }
+    }
+
+    public async Task<Caption> CaptionAsync(CaptionRequest request, CancellationToken cancellationToken = default) =>
+        await (await LoadAsync(cancellationToken).ConfigureAwait(false)).CaptionAsync(request, cancellationToken).ConfigureAwait(false);
+
+    public async IAsyncEnumerable<CaptionUpdate> CaptionStreamingAsync(
+        CaptionRequest request, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        var captioner = await LoadAsync(cancellationToken).ConfigureAwait(false);
+        await foreach (var update in captioner.CaptionStreamingAsync(request, cancellationToken).ConfigureAwait(false))
+            yield return update;
+    }
+
+    public async IAsyncEnumerable<CaptionResult> CaptionBatchAsync(
+        IAsyncEnumerable<CaptionRequest> requests, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        var captioner = await LoadAsync(cancellationToken).ConfigureAwait(false);
+        await foreach (var result in captioner.CaptionBatchAsync(requests, cancellationToken).ConfigureAwait(false))
+            yield return result;
+    }
+
+    /// <summary>Null for everything that only the loaded model can tell, as long as it is not loaded.</summary>
+    public object? GetService(Type serviceType, object? serviceKey = null)
+    {
+        ArgumentNullException.ThrowIfNull(serviceType);
+        return serviceKey is null && serviceType.IsInstanceOfType(this) ? this : _loaded?.GetService(serviceType, serviceKey);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        // Waits for a load that is under way: it must not come to life after its owner is gone.
+        await _loading.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            _disposed = true;
+            if (Interlocked.Exchange(ref _loaded, null) is { } loaded)
+                await loaded.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _loading.Release();
+        }
+    }
+}

@@ -1,0 +1,16 @@
+using Microsoft.Extensions.Logging;
+
+namespace MedVlm;
+
+/// <summary>What this library logs. Never file names, prompts or captions: they may tell of a patient.</summary>
+internal static partial class LogMessages
+{
+    [LoggerMessage(1, LogLevel.Information, "Loaded {Model} in {Precision}, {Milliseconds:F0} ms.")]
+    public static partial void ModelLoaded(ILogger logger, string model, Precision precision, double milliseconds);
+
+    [LoggerMessage(2, LogLevel.Warning, "{Notice}")]
+    public static partial void Notice(ILogger logger, string notice);
+
+    [LoggerMessage(3, LogLevel.Debug, "Captioned: {Tokens} tokens after a prompt of {PromptTokens}, {Milliseconds:F0} ms.")]
+    public static partial void Captioned(ILogger logger, int tokens, int promptTokens, double milliseconds);
+}

@@ -1,0 +1,202 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using MedVlm.Checkpoints;
+using MedVlm.Inference;
+using MedVlm.Tokenizers;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+
+namespace MedVlm;
+
+/// <summary>An <see cref="IMedicalCaptioner"/> that runs a vision-language model in this process.</summary>
+/// <remarks>
+/// Thread-safe; calls from many threads share the model and are decoded together. Dispose it after the last use: captions under way
+/// then end with <see cref="ObjectDisposedException"/>, and the memory of weights and KV cache is freed.
+/// </remarks>
+public sealed class MedicalCaptioner : IMedicalCaptioner
+{
+    readonly LoadedModel _model;
+    readonly Engine _engine;
+    readonly ILogger _logger;
+    readonly CaptionerMetadata _metadata;
+    readonly CaptionOptions _defaultCaption;
+    readonly ImageLimits _imageLimits;
+    readonly int _slots;
+
+    // Decoding and resizing run beside the engine, on no more threads than there are cores.
+    readonly SemaphoreSlim _preprocessing = new(Environment.ProcessorCount);
+
+    MedicalCaptioner(MedicalCaptionerOptions options, string name, LoadedModel model, ILogger logger)
+    {
+        (_model, _logger, _slots, _defaultCaption) = (model, logger, options.Slots, options.DefaultCaption);
+        _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
+        _engine = new Engine(model, options.Slots);
+        _metadata = new CaptionerMetadata(
+            name, Precision.Fp32, options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? CaptionOptions.DefaultPrompt);
+    }
+
+    /// <summary>Loads a model with default options.</summary>
+    /// <inheritdoc cref="LoadAsync(string, CancellationToken)"/>
+    public static Task<MedicalCaptioner> LoadAsync(string model) => LoadAsync(model, CancellationToken.None);
+
+    /// <summary>Loads a model with default options.</summary>
+    /// <param name="model">Hub id in the local Hugging Face cache ("org/name", or "org/name@revision"), or a checkpoint folder.</param>
+    /// <param name="cancellationToken">Gives up loading at its next stage.</param>
+    /// <returns>The captioner, which the caller disposes.</returns>
+    /// <exception cref="ModelNotFoundException">No such folder, and no such model in the cache.</exception>
+    /// <exception cref="CheckpointException">A file of the checkpoint is missing, damaged, or does not belong to the others.</exception>
+    /// <exception cref="UnsupportedModelException">The model is of a family that is not supported.</exception>
+    /// <exception cref="NativeRuntimeException">The application references no native ONNX Runtime.</exception>
+    public static Task<MedicalCaptioner> LoadAsync(string model, CancellationToken cancellationToken) =>
+        LoadAsync(new MedicalCaptionerOptions { Model = model }, null, cancellationToken);
+
+    /// <summary>Loads a model.</summary>
+    /// <param name="options">Which model, and what it may use. Read once; later changes have no effect.</param>
+    /// <param name="loggerFactory">Where to log to. Default: nowhere.</param>
+    /// <param name="cancellationToken">Gives up loading at its next stage.</param>
+    /// <inheritdoc cref="LoadAsync(string, CancellationToken)" path="/returns"/>
+    /// <inheritdoc cref="LoadAsync(string, CancellationToken)" path="/exception"/>
+    /// <exception cref="OptionsValidationException">An option is out of its range.</exception>
+    public static async Task<MedicalCaptioner> LoadAsync(
+        MedicalCaptionerOptions options, ILoggerFactory? loggerFactory = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        OptionsChecks.ThrowIfInvalid(options);
+
+        var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
+        var folder = ModelLocator.Find(options.Model);
+        long start = Stopwatch.GetTimestamp();
+        var model = await Task.Run(
+            () => LoadedModel.Load(folder, new RuntimeSettings(options.Threads), cancellationToken), cancellationToken).ConfigureAwait(false);
+
+        var name = model.Notes.Name ?? options.Model;
+        LogMessages.ModelLoaded(logger, name, Precision.Fp32, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+        if (model.Notes.Notice is { } notice)
+            LogMessages.Notice(logger, notice);
+        return new MedicalCaptioner(options, name, model, logger);
+    }
+
+    /// <inheritdoc/>
+    public async Task<Caption> CaptionAsync(CaptionRequest request, CancellationToken cancellationToken = default)
+    {
+        await foreach (var update in CaptionStreamingAsync(request, cancellationToken).ConfigureAwait(false))
+            if (update.Caption is { } caption)
+                return caption;
+        throw new UnreachableException();
+    }
+
+    /// <inheritdoc/>
+    public IAsyncEnumerable<CaptionUpdate> CaptionStreamingAsync(CaptionRequest request, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        return StreamAsync(request, null, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public IAsyncEnumerable<CaptionResult> CaptionBatchAsync(
+        IAsyncEnumerable<CaptionRequest> requests, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(requests);
+
+        // Twice the slots: while half of them decode, the images of the others are read.
+        return CaptionBatch.RunAsync(this, requests, maxInFlight: 2 * _slots, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public object? GetService(Type serviceType, object? serviceKey = null)
+    {
+        ArgumentNullException.ThrowIfNull(serviceType);
+        return serviceKey is not null ? null
+            : serviceType == typeof(CaptionerMetadata) ? _metadata
+            : serviceType.IsInstanceOfType(this) ? this
+            : null;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => _engine.DisposeAsync();
+
+    /// <summary>The same as <see cref="CaptionStreamingAsync"/>, with the numbers on the way for whoever compares them.</summary>
+    internal async IAsyncEnumerable<CaptionUpdate> StreamAsync(
+        CaptionRequest request, GenerationTrace? trace, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        // Cancelled also when the caller leaves the enumeration, so that the slot is freed.
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        try
+        {
+            var options = request.Options ?? _defaultCaption;
+            OptionsChecks.ThrowIfInvalid(options);
+
+            long start = Stopwatch.GetTimestamp();
+            var generation = await PrepareAsync(request, options, trace, ending.Token).ConfigureAwait(false);
+            var preprocess = Stopwatch.GetElapsedTime(start);
+            await _engine.SubmitAsync(generation).ConfigureAwait(false);
+
+            await foreach (var update in generation.Updates.ReadAllAsync(ending.Token).ConfigureAwait(false))
+                yield return new CaptionUpdate
+                {
+                    Text = update.Text,
+                    Caption = update.Result is { } result ? Finish(generation, result, preprocess) : null,
+                };
+        }
+        finally
+        {
+            await ending.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    async Task<Generation> PrepareAsync(
+        CaptionRequest request, CaptionOptions options, GenerationTrace? trace, CancellationToken cancellationToken)
+    {
+        await _preprocessing.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return await Task.Run(() => Prepare(request, options, trace, cancellationToken), cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            _preprocessing.Release();
+        }
+    }
+
+    async Task<Generation> Prepare(CaptionRequest request, CaptionOptions options, GenerationTrace? trace, CancellationToken cancellationToken)
+    {
+        var images = new Imaging.RgbImage[request.Images.Count];
+        for (int i = 0; i < images.Length; i++)
+            images[i] = await request.Images[i].DecodeAsync(_imageLimits, cancellationToken).ConfigureAwait(false);
+
+        var inputs = _model.Family.Prepare(images, options.Prompt ?? _metadata.DefaultPrompt, options.ImageDetail);
+        var promptIds = _model.Tokenizer.Encode(inputs.Prompt.Text, inputs.Prompt.UserText);
+
+        int features = inputs.Vision.Sum(run => run.Features), placeholders = promptIds.Count(id => id == _model.Family.ImageTokenId);
+        if (features != placeholders)
+            throw new CheckpointException(
+                $"The prompt has {placeholders} placeholder tokens for {features} image features: tokenizer.json and config.json "
+                + "(image_token_id) are of different models. Take both from one revision.");
+
+        return new Generation(
+            inputs, promptIds, SettingsOf(options), options.MaxNewTokens,
+            new CaptionText(new StreamingDetokenizer(_model.Tokenizer), options.StopSequences), cancellationToken) { Trace = trace };
+    }
+
+    SamplingSettings SettingsOf(CaptionOptions options) => new(
+        options.Temperature, options.TopP, options.TopK, options.RepetitionPenalty ?? _model.Generation.RepetitionPenalty,
+        options.Seed is { } seed ? (ulong)seed : (ulong)Random.Shared.NextInt64());
+
+    Caption Finish(Generation generation, GenerationResult result, TimeSpan preprocess)
+    {
+        var timings = new CaptionTimings(preprocess, generation.Queue, generation.Vision, generation.Prefill, generation.Decode);
+        LogMessages.Captioned(_logger, result.TokenIds.Length, generation.PromptIds.Length, timings.Total.TotalMilliseconds);
+        return new Caption
+        {
+            Text = result.Text,
+            TokenIds = result.TokenIds,
+            FinishReason = result.FinishReason,
+            Confidence = result.Confidence,
+            PromptTokens = generation.PromptIds.Length,
+            Timings = timings,
+            Model = _metadata.Model,
+            Precision = _metadata.Precision,
+        };
+    }
+}

@@ -1,0 +1,42 @@
+using System.ComponentModel.DataAnnotations;
+using Microsoft.Extensions.Options;
+
+namespace MedVlm;
+
+/// <summary>Which model to load and what it may use. Configuration section "MedVlm".</summary>
+public sealed class MedicalCaptionerOptions
+{
+    /// <summary>Hub id in the local Hugging Face cache ("org/name", or "org/name@revision"), or a checkpoint folder. Required.</summary>
+    [Required]
+    public string Model { get; set; } = "";
+
+    /// <summary>Number format of weights and arithmetic. Default: <see cref="Precision.Auto"/>.</summary>
+    [EnumDataType(typeof(Precision))]
+    public Precision Precision { get; set; }
+
+    /// <summary>
+    /// Captions that are decoded together. Each takes its own part of the KV cache; more of them give more captions per minute, and
+    /// each one a little later. Default: 4. Range: 1 to 256.
+    /// </summary>
+    [Range(1, 256)]
+    public int Slots { get; set; } = 4;
+
+    /// <summary>Threads of a matrix product. Default: null, one for each physical core. Range: 1 to 1024.</summary>
+    [Range(1, 1024)]
+    public int? Threads { get; set; }
+
+    /// <summary>What captions are like whose request does not say. Default: see <see cref="CaptionOptions"/>.</summary>
+    [ValidateObjectMembers]
+    public CaptionOptions DefaultCaption { get; set; } = new();
+
+    /// <summary>Limits for images, which are untrusted input. Default: see <see cref="ImageLimits"/>.</summary>
+    [ValidateObjectMembers]
+    public ImageLimits ImageLimits { get; set; } = new();
+
+    /// <summary>
+    /// Whether a host loads the model when it starts, and fails to start if it cannot, or at the first caption. Without effect on
+    /// <see cref="MedicalCaptioner.LoadAsync(MedicalCaptionerOptions, Microsoft.Extensions.Logging.ILoggerFactory, CancellationToken)"/>.
+    /// Default: false, at the first caption.
+    /// </summary>
+    public bool LoadAtStartup { get; set; }
+}

@@ -1,0 +1,16 @@
+using System.Text.Json.Serialization;
+
+namespace MedVlm.Models;
+
+/// <summary>Readers for the families' configuration records, written at compile time (no reflection).</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(SmolVlmConfig))]
+[JsonSerializable(typeof(SmolVlmProcessorConfig))]
+[JsonSerializable(typeof(ModelType))]
+[JsonSerializable(typeof(GenerationConfig))]
+[JsonSerializable(typeof(CheckpointNotes))]
+internal sealed partial class FamilyJson : JsonSerializerContext;
+
+/// <summary>The key of config.json that names the family.</summary>
+internal sealed record ModelType([property: JsonPropertyName("model_type")] string Name);

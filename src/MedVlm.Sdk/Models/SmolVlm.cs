@@ -1,0 +1,265 @@
+using System.Text;
+using MedVlm.Checkpoints;
+using MedVlm.Graphs;
+using MedVlm.Imaging;
+using MedVlm.Tokenizers;
+using static MedVlm.Graphs.Attention;
+
+namespace MedVlm.Models;
+
+/// <summary>config.json. A key without a default is required; a default is the reference's for a missing key.</summary>
+internal sealed record SmolVlmConfig(
+    SmolVlmConfig.Vision VisionConfig, SmolVlmConfig.Text TextConfig, int ImageTokenId, int ScaleFactor = 2, bool TieWordEmbeddings = false)
+{
+    /// <summary>Image features of one tile: patches after the pixel shuffle, 64 in SmolVLM-500M.</summary>
+    public int FeaturesPerTile => VisionConfig.Patches / (ScaleFactor * ScaleFactor);
+
+    /// <summary>The published files leave out layers and width of the MLP: the defaults are the published model's.</summary>
+    internal sealed record Vision(
+        int HiddenSize, int ImageSize, int PatchSize, int NumAttentionHeads, int IntermediateSize = 3072, int NumHiddenLayers = 12,
+        float LayerNormEps = 1e-6f, string HiddenAct = "gelu_pytorch_tanh")
+    {
+        public int PatchesPerSide => ImageSize / PatchSize;
+
+        public int Patches => PatchesPerSide * PatchesPerSide;
+    }
+
+    internal sealed record Text(
+        int HiddenSize, int IntermediateSize, int NumHiddenLayers, int NumAttentionHeads, int NumKeyValueHeads, int VocabSize,
+        float RmsNormEps = 1e-6f, double RopeTheta = 10_000, int? HeadDim = null, string HiddenAct = "silu",
+        System.Text.Json.JsonElement? RopeScaling = null)
+    {
+        public int HeadSize => HeadDim ?? HiddenSize / NumAttentionHeads;
+    }
+}
+
+/// <summary>preprocessor_config.json.</summary>
+internal sealed record SmolVlmProcessorConfig(
+    EdgeSize Size, EdgeSize MaxImageSize, float[] ImageMean, float[] ImageStd, double RescaleFactor = 1 / 255.0, bool DoImageSplitting = true,
+    int Resample = SmolVlmProcessorConfig.Lanczos)
+{
+    /// <summary>Pillow's number of the Lanczos filter.</summary>
+    public const int Lanczos = 1;
+}
+
+internal sealed record EdgeSize(int LongestEdge);
+
+/// <summary>SmolVLM and Idefics3: SigLIP vision tower, pixel-shuffle projector, Llama decoder.</summary>
+/// <remarks>
+/// Paper: "SmolVLM: Redefining small and efficient multimodal models", arXiv:2504.05299. Reference: transformers, models/idefics3.
+/// Letters of the shapes: B tiles (vision) or captions (decoder), S side of a tile in pixels, P patches of a tile, T tokens,
+/// C vision width, D text width, H heads, K key/value heads, d head size, s pixel-shuffle factor.
+/// </remarks>
+internal sealed class SmolVlm : ModelFamily
+{
+    // Tiles of one run: enough rows for the matrix products, and a workspace that does not grow with the image.
+    const int TilesPerRun = 4;
+
+    const string Start = "<|im_start|>", Image = "<image>", FakeToken = "<fake_token_around_image>", GlobalImage = "<global-img>",
+        EndOfUtterance = "<end_of_utterance>";
+
+    readonly SmolVlmConfig _config;
+    readonly SmolVlmProcessorConfig _processor;
+    readonly Tokenizer _tokenizer;
+
+    public SmolVlm(Checkpoint checkpoint, Tokenizer tokenizer)
+    {
+        _config = checkpoint.ReadJson("config.json", FamilyJson.Default.SmolVlmConfig);
+        _processor = checkpoint.ReadJson("preprocessor_config.json", FamilyJson.Default.SmolVlmProcessorConfig);
+        _tokenizer = tokenizer;
+
+        Unsupported.Unless(_config.VisionConfig.HiddenAct == "gelu_pytorch_tanh", "vision_config.hidden_act", _config.VisionConfig.HiddenAct);
+        Unsupported.Unless(_config.TextConfig.HiddenAct == "silu", "text_config.hidden_act", _config.TextConfig.HiddenAct);
+        Unsupported.Unless(_config.TextConfig.RopeScaling is null or { ValueKind: System.Text.Json.JsonValueKind.Null }, "text_config.rope_scaling", "set");
+        Unsupported.Unless(_processor.Resample == SmolVlmProcessorConfig.Lanczos, "resample", $"{_processor.Resample}");
+        foreach (var token in (string[])[Start, Image, FakeToken, GlobalImage, EndOfUtterance])
+            Unsupported.Unless(tokenizer.TokenId(token) is not null, "tokenizer.json", $"without the token {token}");
+    }
+
+    // ---- Inputs ----
+
+    /// <inheritdoc/>
+    public override ModelInputs Prepare(IReadOnlyList<RgbImage> images, string instruction, ImageDetail detail)
+    {
+        var runs = new List<VisionRun>();
+        var prompt = new StringBuilder($"{Start}User:");
+        foreach (var image in images)
+        {
+            var (tiles, grid) = Tiles(image, detail);
+            runs.AddRange(tiles.Chunk(TilesPerRun).Select(Run));
+            AppendPlaceholders(prompt, grid);
+        }
+
+        int start = prompt.Length;
+        prompt.Append(instruction);
+        var userText = start..prompt.Length;
+        prompt.Append($"{EndOfUtterance}\nAssistant:");
+        return new ModelInputs(runs, new PromptText(prompt.ToString(), userText));
+    }
+
+    /// <summary>Cuts an image into tiles of S×S pixels, row by row, and the whole image as the last tile.</summary>
+    internal (IReadOnlyList<RgbImage> Tiles, TileGrid Grid) Tiles(RgbImage image, ImageDetail detail)
+    {
+        int side = _processor.MaxImageSize.LongestEdge;
+
+        // Two resizes in a row, as the reference does them; the first also enlarges a small image.
+        image = ResizeLongestEdge(image, detail.LongestEdge ?? _processor.Size.LongestEdge);
+        if (!(detail.SplitIntoTiles ?? _processor.DoImageSplitting))
+            return ([image.Resize(side, side, Resample.Lanczos)], TileGrid.None);
+
+        var (width, height) = WholeTiles(image.Width, image.Height, side);
+        image = image.Resize(width, height, Resample.Lanczos);
+        var grid = new TileGrid(Rows: height / side, Columns: width / side);
+        if (grid is { Rows: 1, Columns: 1 })
+            return ([image], TileGrid.None);
+
+        if (_tokenizer.TokenId($"<row_{grid.Rows}_col_{grid.Columns}>") is null)
+            throw new ImageException(
+                $"A longest edge of {detail.LongestEdge} pixels cuts this image into {grid.Rows} x {grid.Columns} tiles, more than the model has "
+                + $"tokens for. Take a longest edge of {_processor.Size.LongestEdge} pixels (the checkpoint's own) or less.");
+
+        var tiles = new List<RgbImage>(grid.Rows * grid.Columns + 1);
+        for (int row = 0; row < grid.Rows; row++)
+            for (int column = 0; column < grid.Columns; column++)
+                tiles.Add(image.Crop(column * side, row * side, side, side));
+
+        // The whole image is made from the enlarged one, not from the original.
+        tiles.Add(image.Resize(side, side, Resample.Lanczos));
+        return (tiles, grid);
+    }
+
+    /// <summary>Longest edge to L, the other by aspect ratio, rounded down and then up to an even number.</summary>
+    static RgbImage ResizeLongestEdge(RgbImage image, int edge)
+    {
+        double ratio = (double)image.Width / image.Height;
+        var (width, height) = image.Width >= image.Height ? (edge, Even((int)(edge / ratio))) : (Even((int)(edge * ratio)), edge);
+        return image.Resize(width, height, Resample.Lanczos);
+
+        static int Even(int value) => Math.Max(value + value % 2, 1);
+    }
+
+    /// <summary>Both sides up to whole tiles, the longer side first, in the reference's order of rounding.</summary>
+    static (int Width, int Height) WholeTiles(int width, int height, int side)
+    {
+        double ratio = (double)width / height;
+        if (width >= height)
+        {
+            width = RoundUp(width);
+            return (width, RoundUp((int)(width / ratio)));
+        }
+        height = RoundUp(height);
+        return (RoundUp((int)(height * ratio)), height);
+
+        // At least one tile: a quotient just under 1 would leave the reference with an empty image.
+        int RoundUp(int value) => Math.Max((value + side - 1) / side, 1) * side;
+    }
+
+    VisionRun Run(RgbImage[] tiles)
+    {
+        int side = _processor.MaxImageSize.LongestEdge, tile = 3 * side * side;
+        var pixels = new float[tiles.Length * tile];
+        for (int i = 0; i < tiles.Length; i++)
+            PixelValues.ChannelsFirst(
+                tiles[i], _processor.RescaleFactor, _processor.ImageMean, _processor.ImageStd, pixels.AsSpan(i * tile, tile));
+
+        return new VisionRun(
+            new Dictionary<string, HostTensor> { ["pixel_values"] = new(pixels, [tiles.Length, 3, side, side]) },
+            tiles.Length * _config.FeaturesPerTile);
+    }
+
+    void AppendPlaceholders(StringBuilder prompt, TileGrid grid)
+    {
+        var tile = string.Concat(Enumerable.Repeat(Image, _config.FeaturesPerTile));
+        for (int row = 1; row <= grid.Rows; row++)
+        {
+            for (int column = 1; column <= grid.Columns; column++)
+                prompt.Append($"{FakeToken}<row_{row}_col_{column}>{tile}");
+            prompt.Append('\n');
+        }
+        if (grid.Rows > 0)
+            prompt.Append('\n');
+        prompt.Append($"{FakeToken}{GlobalImage}{tile}{FakeToken}");
+    }
+
+    // ---- Vision: SigLIP tower and projector ----
+
+    /// <summary>Pixels of the tiles [B, 3, S, S] to image features [B, P/s², D].</summary>
+    public override Tensor Vision(GraphBuilder graph, Weights w)
+    {
+        var (v, tower) = (_config.VisionConfig, w["model.vision_model"]);
+        var pixels = graph.Input("pixel_values", ElementType.Float32, "B", 3, v.ImageSize, v.ImageSize);
+
+        // A tile has the tower's own size, so a patch's position is its index.
+        var x = pixels.PatchEmbedding(tower["embeddings.patch_embedding"], v.ImageSize, v.PatchSize, v.HiddenSize)
+              + tower["embeddings.position_embedding"].Get(graph, ".weight", [v.Patches, v.HiddenSize]);           // [B, P, C]
+        for (int i = 0; i < v.NumHiddenLayers; i++)
+            x = VisionBlock(x, tower[$"encoder.layers.{i}"]);
+
+        return x.LayerNorm(tower["post_layernorm"], v.LayerNormEps)
+                .PixelShuffle(v.PatchesPerSide, _config.ScaleFactor)                                               // [B, P/s², C·s²]
+                .Linear(w["model.connector.modality_projection.proj"], _config.TextConfig.HiddenSize);             // [B, P/s², D]
+    }
+
+    /// <summary>Pre-norm transformer block, bidirectional, [B, P, C] to [B, P, C].</summary>
+    Tensor VisionBlock(Tensor x, Weights w)
+    {
+        var v = _config.VisionConfig;
+        var (h, attn) = (x.LayerNorm(w["layer_norm1"], v.LayerNormEps), w["self_attn"]);
+        var q = h.Linear(attn["q_proj"], v.HiddenSize, bias: true);
+        var k = h.Linear(attn["k_proj"], v.HiddenSize, bias: true);
+        var value = h.Linear(attn["v_proj"], v.HiddenSize, bias: true);
+        x += Bidirectional(q, k, value, v.NumAttentionHeads).Linear(attn["out_proj"], v.HiddenSize, bias: true);
+
+        h = x.LayerNorm(w["layer_norm2"], v.LayerNormEps);
+        return x + h.Linear(w["mlp.fc1"], v.IntermediateSize, bias: true).GeluTanh().Linear(w["mlp.fc2"], v.HiddenSize, bias: true);
+    }
+
+    // ---- Decoder: Llama ----
+
+    /// <inheritdoc/>
+    public override Tensor Decoder(DecoderInputs input, Weights w)
+    {
+        var (t, x) = (_config.TextConfig, input.Embeddings);
+        for (int i = 0; i < t.NumHiddenLayers; i++)
+            x = DecoderLayer(x, w[$"model.text_model.layers.{i}"], input, input.KvCache[i]);
+
+        var head = _config.TieWordEmbeddings ? w["model.text_model.embed_tokens"] : w["lm_head"];
+        return x.LastToken(input.LastTokens).RmsNorm(w["model.text_model.norm"], t.RmsNormEps).Linear(head, t.VocabSize);
+    }
+
+    /// <summary>Grouped-query attention and SwiGLU, both pre-norm, [B, T, D] to [B, T, D].</summary>
+    Tensor DecoderLayer(Tensor x, Weights w, DecoderInputs input, KvCacheLayer cache)
+    {
+        var t = _config.TextConfig;
+        var (h, attn) = (x.RmsNorm(w["input_layernorm"], t.RmsNormEps), w["self_attn"]);
+        var q = h.Linear(attn["q_proj"], t.NumAttentionHeads * t.HeadSize).Rotate(input.Rotary);                   // [B, T, H·d]
+        var k = h.Linear(attn["k_proj"], t.NumKeyValueHeads * t.HeadSize).Rotate(input.Rotary);                    // [B, T, K·d]
+        var v = h.Linear(attn["v_proj"], t.NumKeyValueHeads * t.HeadSize);                                         // [B, T, K·d]
+        x += Causal(q, k, v, cache, input.Lengths, t.NumAttentionHeads, t.NumKeyValueHeads).Linear(attn["o_proj"], t.HiddenSize);
+
+        return x + x.RmsNorm(w["post_attention_layernorm"], t.RmsNormEps).SwiGlu(w["mlp"], t.IntermediateSize);
+    }
+
+    /// <inheritdoc/>
+    public override DecoderShape Shape => new(
+        _config.TextConfig.NumHiddenLayers, _config.TextConfig.VocabSize, _config.TextConfig.HiddenSize, _config.TextConfig.NumKeyValueHeads,
+        _config.TextConfig.HeadSize);
+
+    /// <inheritdoc/>
+    public override RotarySpec Rotary => RotarySpec.Standard(_config.TextConfig.HeadSize, _config.TextConfig.RopeTheta);
+
+    /// <inheritdoc/>
+    public override int ImageTokenId => _config.ImageTokenId;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<int> DefaultStopTokenIds => [_tokenizer.TokenId(EndOfUtterance)!.Value];
+
+    /// <inheritdoc/>
+    public override Weights TokenEmbedding(Weights w) => w["model.text_model.embed_tokens"];
+}
+
+/// <summary>How an image was cut: rows and columns of tiles, none if it is one tile as a whole.</summary>
+internal readonly record struct TileGrid(int Rows, int Columns)
+{
+    public static TileGrid None => default;
+}

@@ -1,0 +1,14 @@
+namespace MedVlm.Models;
+
+/// <summary>Guards for settings that would change the arithmetic: an unknown one is refused rather than ignored.</summary>
+internal static class Unsupported
+{
+    /// <exception cref="UnsupportedModelException">The setting is not one that this library computes.</exception>
+    public static void Unless(bool supported, string key, string value)
+    {
+        if (!supported)
+            throw new UnsupportedModelException(
+                $"{key} is {value}, which this version of MedVlm.Sdk does not run: its captions would differ from the reference's. "
+                + "Take a checkpoint of a supported family (docs/families lists them).");
+    }
+}
