@@ -116,6 +116,9 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _engine.DisposeAsync();
 
+    /// <summary>The model's tokenizer.</summary>
+    internal Tokenizer Tokenizer => _model.Tokenizer;
+
     /// <summary>The same as <see cref="CaptionStreamingAsync"/>, with the numbers on the way for whoever compares them.</summary>
     internal async IAsyncEnumerable<CaptionUpdate> StreamAsync(
         CaptionRequest request, GenerationTrace? trace, [EnumeratorCancellation] CancellationToken cancellationToken)

@@ -152,7 +152,7 @@ internal sealed class Engine : IAsyncDisposable
         generation.Prefill = Stopwatch.GetElapsedTime(start);
 
         if (generation.Trace is { } trace)
-            trace.ImageFeatures = features;
+            (trace.Vision, trace.PromptIds, trace.ImageFeatures) = (generation.Inputs.Vision, promptIds, features);
         return Choose(generation, run, 0, TimeSpan.Zero) is { } token ? new Slot(generation, promptIds.Length, token, positions.Next) : null;
     }
 

@@ -79,13 +79,3 @@ internal readonly record struct GenerationUpdate(string Text, GenerationResult? 
 
 /// <summary>What the engine gives for a caption.</summary>
 internal sealed record GenerationResult(string Text, int[] TokenIds, FinishReason FinishReason, double Confidence);
-
-/// <summary>Numbers on the way to a caption.</summary>
-internal sealed class GenerationTrace
-{
-    /// <summary>[features, D].</summary>
-    public float[] ImageFeatures { get; set; } = [];
-
-    /// <summary>For each step the logits that its token was chosen from, [vocab].</summary>
-    public List<float[]> StepLogits { get; } = [];
-}

@@ -1,0 +1,22 @@
+using MedVlm.Models;
+
+namespace MedVlm.Inference;
+
+/// <summary>The numbers on the way to a caption, for whoever compares them with the reference's.</summary>
+internal sealed class GenerationTrace
+{
+    /// <summary>What the vision graph was given, in the order of its runs.</summary>
+    public IReadOnlyList<VisionRun> Vision { get; set; } = [];
+
+    /// <summary>The prompt, image placeholders expanded.</summary>
+    public int[] PromptIds { get; set; } = [];
+
+    /// <summary>[features, D].</summary>
+    public float[] ImageFeatures { get; set; } = [];
+
+    /// <summary>For each step the logits that its token was chosen from, [vocab].</summary>
+    public List<float[]> StepLogits { get; } = [];
+
+    /// <summary>One input of the vision graph, all runs after one another.</summary>
+    public float[] VisionInput(string name) => [.. Vision.SelectMany(run => (float[])run.Inputs[name].Data)];
+}

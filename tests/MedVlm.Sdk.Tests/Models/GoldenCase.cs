@@ -1,0 +1,46 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using MedVlm.Checkpoints;
+
+namespace MedVlm.Tests.Models;
+
+/// <summary>One entry of a family's cases.json, with its tensors.</summary>
+internal sealed record GoldenCase(
+    string Name, string Image, string Prompt, int[] InputIds, int MaxNewTokens, int[] GeneratedIds, string Text,
+    string[]? Images = null, string? PromptText = null, bool? DoImageSplitting = null, bool EndsByEos = false)
+{
+    static readonly JsonSerializerOptions s_json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, UnmappedMemberHandling = JsonUnmappedMemberHandling.Skip,
+    };
+
+    [JsonIgnore]
+    public string Family { get; private init; } = "";
+
+    public string Checkpoint => Path.Combine(TestFolders.Goldens, Family, "checkpoint");
+
+    public IEnumerable<string> ImagePaths => (Images ?? [Image]).Select(image => Path.Combine(TestFolders.Goldens, image));
+
+    /// <summary>"family/case" of every case on disk.</summary>
+    public static IEnumerable<string> Names() =>
+        Directory.EnumerateDirectories(TestFolders.Goldens)
+            .Where(folder => File.Exists(Path.Combine(folder, "cases.json")))
+            .SelectMany(folder => Read(Path.GetFileName(folder)).Select(golden => $"{golden.Family}/{golden.Name}"))
+            .Order(StringComparer.Ordinal);
+
+    public static GoldenCase Load(string name) => Read(name.Split('/')[0]).Single(golden => $"{golden.Family}/{golden.Name}" == name);
+
+    static IEnumerable<GoldenCase> Read(string family) =>
+        JsonSerializer.Deserialize<GoldenCase[]>(File.ReadAllText(Path.Combine(TestFolders.Goldens, family, "cases.json")), s_json)!
+            .Select(golden => golden with { Family = family });
+
+    /// <summary>A tensor of the case's file.</summary>
+    public float[] Tensor(string tensor)
+    {
+        using var file = SafetensorsFile.Open(Path.Combine(TestFolders.Goldens, Family, $"{Name}.safetensors"));
+        var stored = file.Tensors[tensor];
+        var values = new float[stored.Elements];
+        Widen.ToFloat32(stored, values);
+        return values;
+    }
+}
