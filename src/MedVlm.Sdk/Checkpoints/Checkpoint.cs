@@ -3,7 +3,8 @@ using System.Text.Json.Serialization.Metadata;
 namespace MedVlm.Checkpoints;
 
 /// <summary>A checkpoint folder as the hub serves it: config.json, weights in safetensors, and the JSON files beside them.</summary>
-/// <remarks>Every file name is checked to lie in the folder itself. Reading is safe from many threads; dispose after the last use.</remarks>
+/// <remarks>Every file name is checked to lie in the folder itself.
+/// Reading is safe from many threads; dispose after the last use.</remarks>
 internal sealed class Checkpoint : IDisposable
 {
     public const string ConfigFile = "config.json";
@@ -41,7 +42,7 @@ internal sealed class Checkpoint : IDisposable
     public bool Has(string fileName) => FileNames.IsPlain(fileName) && FileNames.Exists(Path.Combine(Folder, fileName));
 
     /// <summary>Reads a JSON file of the folder.</summary>
-    /// <exception cref="CheckpointException">The file is missing or not valid, lacks a required key, or a key is of another kind.</exception>
+    /// <exception cref="CheckpointException">The file is missing or damaged, lacks a required key, or holds one of another kind.</exception>
     public T ReadJson<T>(string fileName, JsonTypeInfo<T> type) where T : class =>
         TryReadJson(fileName, type) ?? throw Missing(fileName);
 
@@ -97,7 +98,8 @@ internal sealed class Checkpoint : IDisposable
     }
 
     CheckpointException Missing(string fileName) => new(
-        $"{fileName}: there is no such file in {Fault.Quote(Folder)}. A checkpoint is the whole folder as the hub serves it: fetch it again.");
+        $"{fileName}: there is no such file in {Fault.Quote(Folder)}. "
+        + "A checkpoint is the whole folder as the hub serves it: fetch it again.");
 
     CheckpointException NoWeights() => Directory.EnumerateFiles(Folder, "pytorch_model*.bin").Any()
         ? new("pytorch_model.bin: weights in pickle format are never read, because a pickle can run code. Convert them once in Python: "

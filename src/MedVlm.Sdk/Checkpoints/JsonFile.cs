@@ -1,12 +1,13 @@
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using System.Text.Unicode;
 
 namespace MedVlm.Checkpoints;
 
 /// <summary>Reads JSON files of a checkpoint within limits, and says in the file's own words what is wrong with them.</summary>
 internal static class JsonFile
 {
-    const long Longest = 64 << 20;       // the largest tokenizer.json on the hub is about 35 MB
+    const long Longest = 64 << 20;       // a tokenizer.json, the longest of them, may have tens of MB
     const int DeepestNesting = 64;
 
     /// <summary>Reads a file into a record.</summary>
@@ -33,7 +34,8 @@ internal static class JsonFile
         try
         {
             var document = JsonDocument.Parse(bytes, new JsonDocumentOptions { MaxDepth = DeepestNesting });
-            DecodeStrings(document.RootElement);
+            if (!Utf8.IsValid(bytes) || bytes.AsSpan().IndexOf("\\u"u8) >= 0)
+                DecodeStrings(document.RootElement);
             return document;
         }
         catch (JsonException e)

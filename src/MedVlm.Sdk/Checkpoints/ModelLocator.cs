@@ -9,14 +9,14 @@ internal static class ModelLocator
     /// <summary>Finds the checkpoint folder. Nothing is downloaded.</summary>
     /// <param name="model">A folder, or "org/name", or "org/name@revision". An existing folder wins.</param>
     /// <param name="cache">Where hub ids are looked up.</param>
-    /// <exception cref="ModelNotFoundException">There is no such folder, and the cache does not have the model or has a part of it only.</exception>
+    /// <exception cref="ModelNotFoundException">There is no such folder, and the cache has the model not at all or in part.</exception>
     public static string Find(string model, HubCache cache)
     {
         if (string.IsNullOrWhiteSpace(model))
             throw new ModelNotFoundException("No model is named. Give a checkpoint folder, or a hub id such as \"org/name\".");
         if (model.Any(char.IsControl))
-            throw new ModelNotFoundException($"Model {Fault.Quote(model)}: the name holds control characters, as neither a folder nor a hub "
-                + "id does. Give a checkpoint folder, or a hub id such as \"org/name\".");
+            throw new ModelNotFoundException($"Model {Fault.Quote(model)}: the name holds control characters, as neither a folder nor a "
+                + "hub id does. Give a checkpoint folder, or a hub id such as \"org/name\".");
         if (Directory.Exists(model))
             return Path.GetFullPath(model);
         if (File.Exists(model))

@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 
 namespace MedVlm.Checkpoints;
 
-/// <summary>Memory outside the garbage collector's heap, aligned to 64 bytes, of any size: for weights that cannot be used as they lie.</summary>
+/// <summary>Memory outside the garbage collector's heap, aligned to 64 bytes, of any size:
+/// for weights that cannot be used as they lie.</summary>
 internal sealed unsafe class NativeBuffer : CriticalFinalizerObject, IDisposable
 {
     const nuint Alignment = 64;

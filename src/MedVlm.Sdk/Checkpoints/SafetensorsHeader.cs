@@ -4,11 +4,14 @@ using System.Text.Unicode;
 namespace MedVlm.Checkpoints;
 
 /// <summary>The JSON header of a safetensors file: which tensor lies where.</summary>
-/// <remarks>Read token by token, because a serialiser forgives what the reference refuses: repeated fields, 1.0 for 1, lone surrogates.</remarks>
+/// <remarks>Read token by token, because a serialiser forgives what the reference refuses:
+/// repeated fields, 1.0 for 1, lone surrogates.</remarks>
 internal sealed class SafetensorsHeader
 {
     const string MetadataKey = "__metadata__";
     const int DeepestNesting = 127;   // serde_json's, by which the reference reads
+
+    const int LongestText = 16;       // dimensions that a message repeats: a hostile header can hold millions
 
     readonly SafetensorsFile file;
     readonly long dataStart;
@@ -138,7 +141,7 @@ internal sealed class SafetensorsHeader
         return list;
     }
 
-    /// <summary>Passes over an unknown field. Its strings are decoded all the same: the reference refuses lone surrogates anywhere.</summary>
+    /// <summary>Passes over an unknown field. Its strings are decoded too: the reference refuses lone surrogates anywhere.</summary>
     static void SkipValue(ref Utf8JsonReader reader)
     {
         int depth = reader.CurrentDepth;
@@ -154,7 +157,7 @@ internal sealed class SafetensorsHeader
     /// <summary>Turns an entry's numbers into a place in the file, without a sum or product that could wrap.</summary>
     StoredTensor Locate(string name, TensorDtype dtype, List<ulong> shape, List<ulong> offsets)
     {
-        ExpectOf(name, offsets.Count == 2, $"data_offsets has {offsets.Count} numbers, not 2");
+        ExpectOf(name, offsets.Count == 2, $"data_offsets {Text(offsets)} are not two numbers");
         ulong begin = offsets[0], end = offsets[1], available = (ulong)(file.FileLength - dataStart);
         ulong elements = 1, bits;
         try
@@ -195,7 +198,7 @@ internal sealed class SafetensorsHeader
         {
             ExpectOf(tensor.Name, tensor.Offset == next, tensor.Offset > next
                 ? $"{tensor.Offset - next} bytes before it belong to no tensor"
-                : $"its bytes are shared with another tensor");
+                : "its bytes are shared with another tensor");
             next += tensor.Length;
         }
         Expect(next == file.FileLength, $"{file.FileLength - next} bytes at the end belong to no tensor");
@@ -217,5 +220,7 @@ internal sealed class SafetensorsHeader
 
     string Where(string name) => $"{file.FileName}: tensor {Fault.Quote(name)}: ";
 
-    static string Text(List<ulong> numbers) => $"[{string.Join(", ", numbers)}]";
+    static string Text(List<ulong> numbers) => numbers.Count <= LongestText
+        ? $"[{string.Join(", ", numbers)}]"
+        : $"[{string.Join(", ", numbers.Take(LongestText))}, … {numbers.Count} numbers]";
 }

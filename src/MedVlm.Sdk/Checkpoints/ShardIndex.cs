@@ -37,8 +37,8 @@ internal static class ShardIndex
         var name = written.StartsWith("./", StringComparison.Ordinal) ? written[2..] : written;
         return FileNames.IsPlain(name) && name.EndsWith(Suffix, StringComparison.Ordinal)
             ? name
-            : throw new CheckpointException($"{fileName}: tensor {Fault.Quote(tensor)} is said to be in {Fault.Quote(written)}, which is not "
-                + $"the name of a {Suffix} file in this folder. Shards elsewhere are never opened: do not use this checkpoint unless you "
+            : throw new CheckpointException($"{fileName}: tensor {Fault.Quote(tensor)} is said to be in {Fault.Quote(written)}, which is "
+                + $"not the name of a {Suffix} file in this folder. Shards elsewhere are never opened: do not use this checkpoint unless you "
                 + "know where it is from.");
     }
 }

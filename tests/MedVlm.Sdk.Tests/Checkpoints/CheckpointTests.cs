@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using MedVlm.Checkpoints;
@@ -26,7 +27,9 @@ public sealed partial class CheckpointTests
         Assert.True(checkpoint.Has("tokenizer.json"));
         Assert.False(checkpoint.Has("vocab.txt"));
         Assert.False(checkpoint.Has("../MedVlm.Sdk.TinyModel.csproj"));
-        Assert.Equal(checkpoint.Tensors.Values.Max(t => t.Offset + t.Length), new FileInfo(checkpoint.Tensors.Values.First().File.Path).Length);
+        Assert.Equal(
+            checkpoint.Tensors.Values.Max(t => t.Offset + t.Length),
+            new FileInfo(checkpoint.Tensors.Values.First().File.Path).Length);
     }
 
     [Fact]
@@ -220,6 +223,23 @@ public sealed partial class CheckpointTests
         Assert.Equal("config.json: the file has 68157440 bytes, more than the 67108864 that a JSON file of a checkpoint may have. "
             + "Take the checkpoint from its original source.", fault.Message);
     }
+
+    [Fact]
+    public void Never_waits_for_a_pipe_in_the_folder()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() || OperatingSystem.IsMacOS(), "Windows has no pipes in folders.");
+        using var folder = new TemporaryFolder();
+        using var checkpoint = Open(folder, "{}");
+        File.Delete(folder.File("config.json"));
+        Assert.Equal(0, MakePipe(folder.File("config.json"), 0x180));
+        Assert.Equal(0, MakePipe(folder.File("pipe.safetensors"), 0x180));
+
+        Assert.Throws<CheckpointException>(() => checkpoint.ReadJson("config.json", TestJson.Default.TestConfig));
+        Assert.Throws<CheckpointException>(() => SafetensorsFile.Open(folder.File("pipe.safetensors")));
+    }
+
+    [DllImport("libc", EntryPoint = "mkfifo")]
+    static extern int MakePipe(string path, uint mode);
 
     static Checkpoint Open(TemporaryFolder folder, string config)
     {

@@ -28,7 +28,9 @@ public sealed class SafetensorsGoldenTests
 
         using var file = SafetensorsFile.Open(path);
 
-        Assert.Equal(golden.GetProperty("tensors").EnumerateObject().Select(Described).Order(), file.Tensors.Values.Select(Described).Order());
+        Assert.Equal(
+            golden.GetProperty("tensors").EnumerateObject().Select(Described).Order(),
+            file.Tensors.Values.Select(Described).Order());
         Assert.All(file.Tensors, t => Assert.Equal(t.Key, t.Value.Name));
         Assert.Equal(Metadata(golden), file.Metadata);
     }

@@ -5,7 +5,10 @@ namespace MedVlm.Tests.Checkpoints;
 
 public sealed class WidenTests
 {
-    public static TheoryData<string, int> Types => new() { { "BF16", 2 }, { "F16", 2 }, { "F32", 4 }, { "F64", 8 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 } };
+    public static TheoryData<string, int> Types => new()
+    {
+        { "BF16", 2 }, { "F16", 2 }, { "F32", 4 }, { "F64", 8 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 },
+    };
 
     /// <summary>One element, as its definition says.</summary>
     static float Scalar(string dtype, ReadOnlySpan<byte> bytes) => dtype switch
@@ -32,7 +35,8 @@ public sealed class WidenTests
             using var file = SafetensorsFile.Open(folder.Write(name, SafetensorsBytes.Of(
                 $$$"""
                 {"p":{"dtype":"U8","shape":[{{{prefix.Length}}}],"data_offsets":[0,{{{prefix.Length}}}]},
-                "x":{"dtype":"{{{dtype}}}","shape":[{{{data.Length / size}}}],"data_offsets":[{{{prefix.Length}}},{{{prefix.Length + data.Length}}}]}}
+                "x":{"dtype":"{{{dtype}}}","shape":[{{{data.Length / size}}}],
+                "data_offsets":[{{{prefix.Length}}},{{{prefix.Length + data.Length}}}]}}
                 """, [.. prefix, .. data])));
             var widened = new float[data.Length / size];
 
