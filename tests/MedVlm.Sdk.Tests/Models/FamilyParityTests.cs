@@ -1,5 +1,4 @@
 using MedVlm.Inference;
-using MedVlm.Models;
 
 namespace MedVlm.Tests.Models;
 
