@@ -23,9 +23,6 @@ internal sealed record ImageFormat(string Name, Func<Source, Image> Open)
 
     static ReadOnlySpan<byte> PngMark => [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A];
 
-    /// <summary>Whether it is JPEG, whose CMYK needs a second look.</summary>
-    public bool IsJpeg => this == Jpeg;
-
     /// <summary>What the file says it is.</summary>
     /// <exception cref="ImageException">It is none of the formats above.</exception>
     public static ImageFormat Recognise(ReadOnlySpan<byte> file)

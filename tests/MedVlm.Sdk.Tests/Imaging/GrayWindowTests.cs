@@ -60,7 +60,6 @@ public sealed class GrayWindowTests
     [InlineData(Enums.BandFormat.Int)]
     [InlineData(Enums.BandFormat.Uint)]
     [InlineData(Enums.BandFormat.Float)]
-    [InlineData(Enums.BandFormat.Double)]
     public void A_window_reads_every_number_type_of_a_tiff(Enums.BandFormat format)
     {
         using var bytes = Image.NewFromMemory(Bytes(1), Width, Height, 1, Enums.BandFormat.Uchar);

@@ -122,6 +122,18 @@ public sealed class ImageFormatTests
     }
 
     [Fact]
+    public void A_cmyk_jpeg_without_an_adobe_segment_is_read_the_same()
+    {
+        var adobe = All["JPEG CMYK"];
+        int at = adobe.AsSpan().IndexOf([(byte)0xFF, (byte)0xEE]), length = 2 + adobe[at + 3];
+        Assert.True(at > 0 && adobe[at + 4] == 'A');
+
+        var pixels = Decode([.. adobe[..at], .. adobe[(at + length)..]]).Pixels;
+
+        Assert.Equal(Decode(adobe).Pixels, pixels);   // Pillow takes the ink of every CMYK JPEG for inverted
+    }
+
+    [Fact]
     public void A_large_radiograph_in_one_strip_is_read()
     {
         var samples = Bytes(2, 4000, 3000);
