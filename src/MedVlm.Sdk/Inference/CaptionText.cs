@@ -3,14 +3,11 @@ using MedVlm.Tokenizers;
 
 namespace MedVlm.Inference;
 
-/// <summary>
-/// A caption's text as it grows: whole characters, no white space around the whole, and nothing that may still turn out to be part of a
-/// stop sequence.
-/// </summary>
+/// <summary>A caption's text as it grows: whole characters, and nothing that may still turn out to be part of a stop sequence.</summary>
 internal sealed class CaptionText(StreamingDetokenizer detokenizer, IReadOnlyList<string> stopSequences)
 {
     readonly StringBuilder _held = new();
-    readonly StringBuilder _text = new();
+    readonly TrimmedText _text = new();
 
     /// <summary>What has been handed out so far.</summary>
     public string Text => _text.ToString();
@@ -36,13 +33,8 @@ internal sealed class CaptionText(StreamingDetokenizer detokenizer, IReadOnlyLis
         if (!Stopped)
             end = isLast ? held.Length : held.Length - stopSequences.Select(stop => Overlap(held, stop)).DefaultIfEmpty(0).Max();
 
-        // Models begin with a blank, as in the middle of a sentence; one at the end waits for what follows.
-        var certain = held[..end].TrimEnd();
-        _held.Remove(0, certain.Length);
-        if (_text.Length == 0)
-            certain = certain.TrimStart();
-        _text.Append(certain);
-        return certain;
+        _held.Remove(0, end);
+        return _text.Add(held[..end]);
     }
 
     /// <summary>Characters at the end of <paramref name="text"/> that <paramref name="stop"/> begins with.</summary>
