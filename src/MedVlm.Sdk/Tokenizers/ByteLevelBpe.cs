@@ -42,7 +42,7 @@ internal sealed class ByteLevelBpe : ITokenModel
         }
     }
 
-    void EncodeWord(ReadOnlySpan<char> word, List<int> ids)
+    internal void EncodeWord(ReadOnlySpan<char> word, List<int> ids)
     {
         if (_model.IgnoreMerges && WholeWord(word) is int id)
             ids.Add(id);
@@ -56,7 +56,7 @@ internal sealed class ByteLevelBpe : ITokenModel
     int? WholeWord(ReadOnlySpan<char> word) =>
         Id(string.Concat(Encoding.UTF8.GetBytes(word.ToString()).Select(ByteAlphabet.Character)));
 
-    void EncodeLongWord(ReadOnlySpan<char> word, List<int> ids)
+    internal void EncodeLongWord(ReadOnlySpan<char> word, List<int> ids)
     {
         var symbols = new List<int>(word.Length);
         foreach (var value in Encoding.UTF8.GetBytes(word.ToString()))

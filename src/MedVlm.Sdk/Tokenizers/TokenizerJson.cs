@@ -34,7 +34,7 @@ internal static class TokenizerJson
     public static Tokenizer Parse(ReadOnlyMemory<byte> json, string file)
     {
         using var document = ParseDocument(json, file);
-        var root = new JsonField(file, "", document.RootElement);
+        var root = JsonField.Root(file, document.RootElement);
         return root["model"]["type"] switch
         {
             { IsNull: false } type when type.Text() == "BPE" => ByteLevelJson.Read(root),
@@ -46,18 +46,22 @@ internal static class TokenizerJson
     public static (Vocabulary, List<AddedToken>) AddTokens(Dictionary<string, int> model, JsonField addedTokens)
     {
         var added = new List<AddedToken>();
-        var (contents, contentsById) = (new HashSet<string>(), model.ToDictionary(entry => entry.Value, entry => entry.Key));
-        foreach (var field in addedTokens.Items())
+        var fields = addedTokens.Items().ToList();
+        var (contents, ids) = (new HashSet<string>(), new Dictionary<int, string>());
+        foreach (var field in fields)
         {
             var token = ReadAddedToken(field);
             if (!contents.Add(token.Content))
                 throw field["content"].Damaged($"is \"{token.Content}\", as in an entry before it");
             if (model.TryGetValue(token.Content, out var id) && id != token.Id)
                 throw field["id"].Damaged($"is {token.Id}, but \"{token.Content}\" is {id} in model.vocab");
-            if (!contentsById.TryAdd(token.Id, token.Content) && contentsById[token.Id] != token.Content)
-                throw field["id"].Damaged($"is {token.Id}, which \"{contentsById[token.Id]}\" has already");
+            if (!ids.TryAdd(token.Id, token.Content))
+                throw field["id"].Damaged($"is {token.Id}, which \"{ids[token.Id]}\" has already");
             added.Add(token);
         }
+        foreach (var (token, id) in model)
+            if (ids.TryGetValue(id, out var other) && other != token)
+                throw fields[added.FindIndex(entry => entry.Id == id)]["id"].Damaged($"is {id}, which \"{token}\" has already");
         return (new Vocabulary(model, added), added);
     }
 
