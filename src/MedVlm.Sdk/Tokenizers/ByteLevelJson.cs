@@ -97,7 +97,7 @@ internal static class ByteLevelJson
 
         var vocabulary = ReadVocabulary(model["vocab"]);
         var unknown = model["unk_token"];
-        if (!unknown.IsNull && !Enumerable.Range(0, 256).All(value => vocabulary.ContainsKey(ByteAlphabet.Character((byte)value).ToString())))
+        if (!unknown.IsNull && !ByteAlphabet.Tokens.All(vocabulary.ContainsKey))
             throw unknown.Unsupported("none where a byte has no token");
 
         var lines = new List<string>();
@@ -128,8 +128,9 @@ internal static class ByteLevelJson
                 throw item.Damaged($"repeats the merge of \"{left}\" and \"{right}\"");
             lines.Add($"{left} {right}");
 
-            int Id(string token) =>
-                vocabulary.TryGetValue(token, out var id) ? id : throw item.Damaged($"needs the token \"{token}\", which model.vocab lacks");
+            int Id(string token) => vocabulary.TryGetValue(token, out var id)
+                ? id
+                : throw item.Damaged($"needs the token \"{token}\", which model.vocab lacks");
         }
         return merges;
     }

@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace MedVlm.Tokenizers;
 
 /// <summary>Reads the tokenizer.json of Hugging Face's tokenizers library.</summary>
-/// <remarks>The file is not trusted: sizes are bounded before memory is taken, and every fault is a <see cref="CheckpointException"/>.</remarks>
+/// <remarks>The file is not trusted: sizes are bounded before memory is taken, any fault is a <see cref="CheckpointException"/>.</remarks>
 internal static class TokenizerJson
 {
     /// <summary>The vocabulary tables grow with the largest id; the largest vocabularies have some 260,000.</summary>
@@ -85,7 +85,8 @@ internal static class TokenizerJson
         {
             var place = e.LineNumber is long line ? $" (line {line + 1}, byte {e.BytePositionInLine + 1})" : "";
             throw new CheckpointException(
-                $"{file}: no valid JSON, or a key stands twice in it{place}. The file is damaged: take it anew from the checkpoint's source.", e);
+                $"{file}: no valid JSON, or a key stands twice in it{place}. "
+                + "The file is damaged: take it anew from the checkpoint's source.", e);
         }
     }
 }

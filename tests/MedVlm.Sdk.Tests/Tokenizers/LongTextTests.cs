@@ -12,8 +12,8 @@ public sealed class LongTextTests
     static readonly TimeSpan Bound = TimeSpan.FromSeconds(20);
 
     [Theory]
-    [InlineData("a"), InlineData(" "), InlineData("\n"), InlineData("é"), InlineData("字"), InlineData("𝕏"), InlineData("1"), InlineData("<")]
-    [InlineData("<image>"), InlineData("<|im_end|>"), InlineData(" \t\n")]
+    [InlineData("a"), InlineData(" "), InlineData("\n"), InlineData("é"), InlineData("字"), InlineData("𝕏")]
+    [InlineData("1"), InlineData("<"), InlineData("<image>"), InlineData("<|im_end|>"), InlineData(" \t\n")]
     public void A_megabyte_of_the_same_takes_seconds_at_most(string unit)
     {
         var text = string.Concat(Enumerable.Repeat(unit, Length / unit.Length));

@@ -9,7 +9,8 @@ public sealed class PromptIdsTests
 {
     // What the processors put in place of an image: the families' notes.md.
     const string SmolVlmImage =
-        @"((<fake_token_around_image><row_\d_col_\d>(<image>)+)+\n)*\n?<fake_token_around_image><global-img>(<image>)+<fake_token_around_image>";
+        @"((<fake_token_around_image><row_\d_col_\d>(<image>)+)+\n)*\n?"
+        + "<fake_token_around_image><global-img>(<image>)+<fake_token_around_image>";
 
     const string QwenImage = @"(<\|image_pad\|>)+";
 

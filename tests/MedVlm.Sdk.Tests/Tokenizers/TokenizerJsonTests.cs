@@ -26,15 +26,18 @@ public sealed class TokenizerJsonTests
     [InlineData("model.vocab.b", "0", "model.vocab.b is 0, which \"a\" has already." + Advice)]
     [InlineData("model.merges", "{}", "model.merges is an object; expected is an array." + Advice)]
     [InlineData("model.merges", "[\"a b\", \"ab\"]", "model.merges[1] is \"ab\"; expected is a pair of tokens without blanks." + Advice)]
-    [InlineData("model.merges", "[[\"a\", \"b\", \"c\"]]", "model.merges[0] is an array; expected is a pair of tokens without blanks." + Advice)]
+    [InlineData("model.merges", "[[\"a\", \"b\", \"c\"]]",
+        "model.merges[0] is an array; expected is a pair of tokens without blanks." + Advice)]
     [InlineData("model.merges", "[[\"a\", 1]]", "model.merges[0][1] is 1; expected is text." + Advice)]
     [InlineData("model.merges", "[\"b a\"]", "model.merges[0] needs the token \"ba\", which model.vocab lacks." + Advice)]
     [InlineData("model.merges", "[\"a b\", \"a b\"]", "model.merges[1] repeats the merge of \"a\" and \"b\"." + Advice)]
-    [InlineData("normalizer", "{\"type\": \"Lowercase\"}", "normalizer.type is \"Lowercase\"; supported are \"NFC\", no normalizer." + Refusal)]
+    [InlineData("normalizer", "{\"type\": \"Lowercase\"}",
+        "normalizer.type is \"Lowercase\"; supported are \"NFC\", no normalizer." + Refusal)]
     [InlineData("pre_tokenizer", null, "pre_tokenizer is missing; expected is an object." + Advice)]
     [InlineData("pre_tokenizer", "{\"type\": \"Metaspace\"}",
         "pre_tokenizer.type is \"Metaspace\"; supported are \"ByteLevel\", \"Digits\", \"Sequence\", \"Split\"." + Refusal)]
-    [InlineData("pre_tokenizer", "{\"type\": \"Digits\", \"individual_digits\": true}", "pre_tokenizer does not have one \"ByteLevel\", at its end." + Refusal)]
+    [InlineData("pre_tokenizer", "{\"type\": \"Digits\", \"individual_digits\": true}",
+        "pre_tokenizer does not have one \"ByteLevel\", at its end." + Refusal)]
     [InlineData("pre_tokenizer.add_prefix_space", "true", "pre_tokenizer.add_prefix_space is true; supported is false." + Refusal)]
     [InlineData("pre_tokenizer", "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": \"[0-9]+\"}, "
         + "\"behavior\": \"Isolated\", \"invert\": false}, {\"type\": \"ByteLevel\", \"add_prefix_space\": false}]}",
@@ -108,7 +111,8 @@ public sealed class TokenizerJsonTests
             {
               "added_tokens": [
                 { "id": 3, "content": "<s>", "special": true, "normalized": false, "lstrip": false, "rstrip": false, "single_word": false },
-                { "id": 4, "content": "<tool>", "special": false, "normalized": true, "lstrip": false, "rstrip": false, "single_word": false }
+                { "id": 4, "content": "<tool>", "special": false, "normalized": true, "lstrip": false, "rstrip": false,
+                  "single_word": false }
               ],
               "normalizer": null,
               "pre_tokenizer": { "type": "ByteLevel", "add_prefix_space": false, "use_regex": true },
