@@ -28,7 +28,7 @@ internal sealed class CaptionText(StreamingDetokenizer detokenizer, IReadOnlyLis
         _held.Append(piece);
         var held = _held.ToString();
 
-        int end = stopSequences.Select(stop => held.IndexOf(stop, StringComparison.Ordinal)).Where(at => at >= 0).DefaultIfEmpty(-1).Min();
+        int end = FirstStop(held);
         Stopped = end >= 0;
         if (!Stopped)
             end = isLast ? held.Length : held.Length - stopSequences.Select(stop => Overlap(held, stop)).DefaultIfEmpty(0).Max();
@@ -36,6 +36,13 @@ internal sealed class CaptionText(StreamingDetokenizer detokenizer, IReadOnlyLis
         _held.Remove(0, end);
         return _text.Add(held[..end]);
     }
+
+    /// <summary>Where the stop sequence begins that is the first to be complete, the longest of those that end together; -1 if there is none.</summary>
+    int FirstStop(string text) => stopSequences
+        .Select(stop => (Start: text.IndexOf(stop, StringComparison.Ordinal), stop.Length))
+        .Where(stop => stop.Start >= 0)
+        .OrderBy(stop => stop.Start + stop.Length).ThenBy(stop => stop.Start)
+        .Select(stop => stop.Start).FirstOrDefault(-1);
 
     /// <summary>Characters at the end of <paramref name="text"/> that <paramref name="stop"/> begins with.</summary>
     static int Overlap(string text, string stop)

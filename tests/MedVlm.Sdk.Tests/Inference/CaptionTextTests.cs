@@ -25,6 +25,8 @@ public sealed class CaptionTextTests
     [InlineData("  Chest radiograph. \n", "", "Chest radiograph.")]
     [InlineData("one two three", "two", "one")]
     [InlineData("one two three", "three|two", "one")]        // the first in the text, not in the list
+    [InlineData("one two three", "wo thr|two", "one")]       // the first to be complete
+    [InlineData("one two three", "o three| two three", "one")]
     [InlineData("one two thr", "three", "one two thr")]      // begun, but never finished
     [InlineData("aaab", "aab", "a")]
     [InlineData("Größe 胸部 🩻.", "🩻", "Größe 胸部")]
@@ -43,7 +45,11 @@ public sealed class CaptionTextTests
     public void Pieces_joined_are_the_text_cut_at_the_first_stop_sequence() =>
         Gen.Select(Gen.String[Gen.Char["ab \n"], 0, 40], Gen.String[Gen.Char["ab"], 1, 3].Array[0, 3]).Sample((text, stops) =>
         {
-            int end = stops.Select(stop => text.IndexOf(stop, StringComparison.Ordinal)).Where(at => at >= 0).DefaultIfEmpty(text.Length).Min();
+            // Letter by letter: the text ends where a stop sequence is complete for the first time.
+            int end = text.Length;
+            for (int length = 0; length <= text.Length && end == text.Length; length++)
+                if (stops.Where(stop => text[..length].EndsWith(stop, StringComparison.Ordinal)).MaxBy(stop => stop.Length) is { } stop)
+                    end = length - stop.Length;
             var (pieces, whole, _) = Write(text, stops);
             Assert.Equal(text[..end].Trim(), whole);
             Assert.Equal(whole, pieces);

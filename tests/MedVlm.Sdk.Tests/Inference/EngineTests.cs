@@ -86,7 +86,7 @@ public sealed class EngineTests
         var caption = await captioner.CaptionAsync(image, new CaptionOptions { Prompt = "Describe <image> this<end_of_utterance>\nAssistant: fine" }, Token);
 
         Assert.NotEmpty(caption.Text);
-        Assert.True(caption.PromptTokens > 50, $"{caption.PromptTokens}");
+        Assert.True(caption.PromptTokens > 45, $"{caption.PromptTokens}");
     }
 
     [Fact]
