@@ -80,7 +80,7 @@ public sealed class MedicalImage
             ImageDecoder.CheckSize("image", width, height, limits);
             cancellationToken.ThrowIfCancellationRequested();
             var rgb = new byte[checked(width * height * RgbImage.Channels)];
-            layout.ToRgb(pixels.Span, rgb, window);
+            new RgbConverter(layout, window).Convert(pixels.Span, rgb);
             return new(new RgbImage(width, height, rgb));
         });
     }

@@ -26,26 +26,27 @@ internal static class ImageDecoder
     {
         ImageReader.CheckLength(encoded.Length, limits);
         var format = ImageFormat.Recognise(encoded.Span);
+        if (format.ClaimedSize(encoded.Span) is var (claimedWidth, claimedHeight))
+            CheckSize(format.Name, claimedWidth, claimedHeight, limits);
         LibVips.Start();
         using var source = Source.NewFromMemory(AsArray(encoded));
         using var image = Open(format, source);
         CheckSize(format.Name, image.Width, image.Height, limits);
-        var layout = Layout(format, image, encoded.Span);
+        var layout = Layout(format, image);
         CheckWindow(format, layout, window);
 
-        var pixels = Fetch(format, image, layout, window, cancellationToken);
-        return pixels.Orient(Orientation(image));
+        return Fetch(format, image, layout.PixelBytes, new RgbConverter(layout, window), cancellationToken).Orient(Orientation(image));
     }
 
     /// <exception cref="ImageException">The image has too many pixels.</exception>
-    public static void CheckSize(string format, int width, int height, ImageLimits limits)
+    public static void CheckSize(string format, long width, long height, ImageLimits limits)
     {
-        if ((long)width * height > limits.MaxPixels)
+        if (width > MaxSide || height > MaxSide)
+            throw new ImageException($"The {format} is {width} x {height} pixels; no side may be longer than {MaxSide}. Cut or scale it down.");
+        if (width * height > limits.MaxPixels)
             throw new ImageException(
                 $"The {format} is {width} x {height} pixels, more than the {limits.MaxPixels} pixels that ImageLimits.MaxPixels allows. " +
                 "Scale it down, or raise the limit if the source is trusted.");
-        if (width > MaxSide || height > MaxSide)
-            throw new ImageException($"The {format} is {width} x {height} pixels; no side may be longer than {MaxSide}. Cut or scale it down.");
     }
 
     static Image Open(ImageFormat format, Source source)
@@ -62,18 +63,18 @@ internal static class ImageDecoder
         }
     }
 
-    static RgbImage Fetch(ImageFormat format, Image image, PixelLayout layout, GrayWindow? window, CancellationToken cancellationToken)
+    static RgbImage Fetch(
+        ImageFormat format, Image image, int pixelBytes, RgbConverter converter, CancellationToken cancellationToken)
     {
         int width = image.Width, height = image.Height;
         var pixels = new RgbImage(width, height, new byte[checked(width * height * RgbImage.Channels)]);
-        int rows = Math.Clamp(StripBytes / (width * layout.PixelBytes), 1, height);
+        int rows = Math.Clamp(StripBytes / (width * pixelBytes), 1, height);
         using var region = Region.New(image);
         for (int y = 0; y < height; y += rows)
         {
             cancellationToken.ThrowIfCancellationRequested();
             int count = Math.Min(rows, height - y);
-            var strip = Strip(y, count);
-            layout.ToRgb(strip, pixels.Pixels.AsSpan(y * width * RgbImage.Channels, count * width * RgbImage.Channels), window);
+            converter.Convert(Strip(y, count), pixels.Pixels.AsSpan(y * width * RgbImage.Channels, count * width * RgbImage.Channels));
         }
 
         return pixels;
@@ -93,14 +94,13 @@ internal static class ImageDecoder
         }
     }
 
-    static PixelLayout Layout(ImageFormat format, Image image, ReadOnlySpan<byte> encoded)
+    static PixelLayout Layout(ImageFormat format, Image image)
     {
         PixelKind? kind = (image.Interpretation, image.Bands) switch
         {
             (Interpretation.Bw or Interpretation.Grey16 or Interpretation.Multiband, 1 or 2) => PixelKind.Gray,
             (Interpretation.Srgb or Interpretation.Rgb or Interpretation.Rgb16, 3 or 4) => PixelKind.Rgb,
-            (Interpretation.Cmyk, 4) when format.IsJpeg && !JpegMarkers.HasAdobe(encoded) => PixelKind.InvertedCmyk,
-            (Interpretation.Cmyk, 4 or 5) => PixelKind.Cmyk,
+            (Interpretation.Cmyk, 4 or 5) => PixelKind.Cmyk,   // libvips has turned the inverted ink of JPEG round, as Pillow does
             _ => null,
         };
         SampleType? sample = image.Format switch
@@ -112,14 +112,14 @@ internal static class ImageDecoder
             BandFormat.Uint => SampleType.UInt32,
             BandFormat.Int => SampleType.Int32,
             BandFormat.Float => SampleType.Single,
-            BandFormat.Double => SampleType.Double,
+            // libvips opens no TIFF of 64-bit floating point.
             _ => null,
         };
         bool readable = kind switch
         {
             PixelKind.Gray => sample is not null,
             PixelKind.Rgb => sample is SampleType.Byte or SampleType.UInt16,
-            PixelKind.Cmyk or PixelKind.InvertedCmyk => sample is SampleType.Byte,
+            PixelKind.Cmyk => sample is SampleType.Byte,
             _ => false,
         };
         return readable
@@ -131,7 +131,7 @@ internal static class ImageDecoder
 
     static void CheckWindow(ImageFormat format, PixelLayout layout, GrayWindow? window)
     {
-        if (window is null && layout.NeedsWindow)
+        if (window is null && RgbConverter.NeedsWindow(layout))
             throw new ImageException(
                 $"The {format.Name} image has grey values of type {layout.Sample}, which has no natural black and white. Give a GrayWindow.");
         if (window is not null && layout.Kind != PixelKind.Gray)
