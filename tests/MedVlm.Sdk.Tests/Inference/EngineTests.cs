@@ -7,15 +7,6 @@ public sealed class EngineTests
 {
     static CancellationToken Token => TestContext.Current.CancellationToken;
 
-    static CaptionRequest Request(GoldenCase golden) => new([.. golden.ImagePaths.Select(path => MedicalImage.FromFile(path))])
-    {
-        Id = golden.Name,
-        Options = new CaptionOptions
-        {
-            Prompt = golden.Prompt, MaxNewTokens = golden.MaxNewTokens, ImageDetail = new ImageDetail { SplitIntoTiles = golden.DoImageSplitting },
-        },
-    };
-
     static List<GoldenCase> Cases(string family)
     {
         var cases = GoldenCase.Names().Where(name => name.StartsWith(family + "/", StringComparison.Ordinal)).Select(GoldenCase.Load).ToList();
@@ -34,7 +25,7 @@ public sealed class EngineTests
 
         var order = Enumerable.Range(0, 5).SelectMany(_ => cases).ToArray();
         new Random(slots).Shuffle(order);
-        await foreach (var result in captioner.CaptionBatchAsync(order.Select(Request), Token))
+        await foreach (var result in captioner.CaptionBatchAsync(order.Select(golden => golden.ToRequest()), Token))
         {
             Assert.Null(result.Error);
             Assert.Equal(cases.Single(golden => golden.Name == result.Request.Id).GeneratedIds, result.Caption!.TokenIds);
@@ -55,10 +46,10 @@ public sealed class EngineTests
             {
                 // Gone after its first piece, or before.
                 using var cancel = new CancellationTokenSource(i);
-                await Record.ExceptionAsync(async () => await captioner.CaptionStreamingAsync(Request(golden), cancel.Token).FirstAsync(Token));
+                await Record.ExceptionAsync(async () => await captioner.CaptionStreamingAsync(golden.ToRequest(), cancel.Token).FirstAsync(Token));
             }
             else
-                Assert.Equal(golden.GeneratedIds, (await captioner.CaptionAsync(Request(golden), Token)).TokenIds);
+                Assert.Equal(golden.GeneratedIds, (await captioner.CaptionAsync(golden.ToRequest(), Token)).TokenIds);
         }));
     }
 
@@ -102,10 +93,10 @@ public sealed class EngineTests
         }).Average();
 
         await using var captioner = await MedicalCaptioner.LoadAsync(golden.Checkpoint, Token);
-        Assert.Equal(Math.Exp(mean), (await captioner.CaptionAsync(Request(golden), Token)).Confidence!.Value, 1e-5);
+        Assert.Equal(Math.Exp(mean), (await captioner.CaptionAsync(golden.ToRequest(), Token)).Confidence!.Value, 1e-5);
 
         // On the host, where the penalty needs the logits, it is the model's own probability too.
-        var request = Request(golden);
+        var request = golden.ToRequest();
         var withPenalty = await captioner.CaptionAsync(request with { Options = request.Options! with { RepetitionPenalty = 1.0000001f } }, Token);
         Assert.Equal(Math.Exp(mean), withPenalty.Confidence!.Value, 1e-5);
     }
