@@ -6,4 +6,6 @@ internal enum ElementType
     Float32 = 1,
     Int32 = 6,
     Int64 = 7,
+    Float16 = 10,
+    BFloat16 = 16,
 }
