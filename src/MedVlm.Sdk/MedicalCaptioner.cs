@@ -66,9 +66,10 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
 
         var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
         var folder = ModelLocator.Find(options.Model);
+        var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
-            () => LoadedModel.Load(folder, new RuntimeSettings(options.Threads), cancellationToken), cancellationToken).ConfigureAwait(false);
+            () => LoadedModel.Load(folder, adapter, new RuntimeSettings(options.Threads), cancellationToken), cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;
         LogMessages.ModelLoaded(logger, name, Precision.Fp32, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
