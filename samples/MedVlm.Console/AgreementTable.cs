@@ -12,6 +12,9 @@ internal sealed class AgreementTable : IRenderable
     readonly SortedDictionary<(string Set, int Case), IRenderable[]> _rows =
         new(Comparer<(string Set, int Case)>.Create((a, b) => string.CompareOrdinal(a.Set, b.Set) is not 0 and var order ? order : a.Case.CompareTo(b.Case)));
 
+    /// <summary>Reasons that are too long for the table.</summary>
+    readonly List<string> _reasons = [];
+
     int _agreeing, _skipped, _notSupported;
 
     /// <summary>Cases that disagree, or that cannot be run although they should.</summary>
@@ -24,7 +27,8 @@ internal sealed class AgreementTable : IRenderable
         if (result.Caption is not { } caption)
         {
             Disagreeing++;
-            AddRow(set, one, s_red, result.Error!.Message);
+            AddRow(set, one, s_red, "FAILED");
+            _reasons.Add($"{set.Name}/{one.Name}: {result.Error!.Message}");
             return false;
         }
 
@@ -53,25 +57,35 @@ internal sealed class AgreementTable : IRenderable
         AddRow(set, null, s_yellow, "not supported yet");
     }
 
+    /// <summary>Adds a family whose cases come without their checkpoint, so that there is nothing to run.</summary>
+    public void AddNoCheckpoint(ReferenceSet set)
+    {
+        _skipped += set.Cases.Count;
+        AddRow(set, null, s_yellow, "no checkpoint here");
+    }
+
     /// <summary>Adds a family whose checkpoint does not load.</summary>
     public void AddNotLoaded(ReferenceSet set, string reason)
     {
         Disagreeing += set.Cases.Count;
-        AddRow(set, null, s_red, reason);
+        AddRow(set, null, s_red, "NOT LOADED");
+        _reasons.Add($"{set.Name}: {reason}");
     }
 
     public Measurement Measure(RenderOptions options, int maxWidth) => ((IRenderable)Build()).Measure(options, maxWidth);
 
     public IEnumerable<Segment> Render(RenderOptions options, int maxWidth) => ((IRenderable)Build()).Render(options, maxWidth);
 
-    /// <summary>The line below the table.</summary>
+    /// <summary>The lines below the table.</summary>
     public void WriteSummary(Terminal terminal)
     {
+        foreach (var reason in _reasons)
+            terminal.WriteLine(reason, s_red);
+
         int run = _agreeing + Disagreeing;
         var share = run == 0 ? "" : $" ({Math.Floor(100.0 * _agreeing / run):F0} %)";
         var others = (_skipped > 0 ? $", {_skipped} skipped" : "") + (_notSupported > 0 ? $", {_notSupported} of families that are not supported yet" : "");
-        terminal.Out.Write(Terminal.Plain($"{_agreeing} of {run} cases agree{share}{others}."));
-        terminal.Out.WriteLine();
+        terminal.WriteLine($"{_agreeing} of {run} cases agree{share}{others}.");
     }
 
     void AddRow(ReferenceSet set, ReferenceCase? one, Style style, string verdict, params string[] cells)

@@ -14,8 +14,8 @@ internal static class CaptionCommand
         };
         var model = new ModelArguments();
         var prompt = new Option<string?>("--prompt", "-p") { HelpName = "TEXT", Description = "What the model is asked. Default: the checkpoint's own prompt." };
-        var maxNewTokens = new Option<int?>("--max-new-tokens") { HelpName = "N", Description = "Tokens of a caption at most. Default: 128." };
-        var longestEdge = new Option<int?>("--longest-edge")
+        var maxNewTokens = new Option<int>("--max-new-tokens") { HelpName = "N", Description = "Tokens of a caption at most. Default: 128." };
+        var longestEdge = new Option<int>("--longest-edge")
         {
             HelpName = "PIXELS", Description = "Longer side that an image is brought to before it is cut into tiles: less is faster. Default: the checkpoint's.",
         };
@@ -38,8 +38,8 @@ internal static class CaptionCommand
             options.DefaultCaption = options.DefaultCaption with
             {
                 Prompt = parsed.GetValue(prompt),
-                MaxNewTokens = parsed.GetValue(maxNewTokens) ?? options.DefaultCaption.MaxNewTokens,
-                ImageDetail = new ImageDetail { LongestEdge = parsed.GetValue(longestEdge), SplitIntoTiles = parsed.GetValue(noSplit) ? false : null },
+                MaxNewTokens = parsed.GetNumber(maxNewTokens) ?? options.DefaultCaption.MaxNewTokens,
+                ImageDetail = new ImageDetail { LongestEdge = parsed.GetNumber(longestEdge), SplitIntoTiles = parsed.GetValue(noSplit) ? false : null },
             };
             return CaptionAsync(terminal, parsed.GetRequiredValue(paths), options, parsed.GetValue(output), cancellationToken);
         });
@@ -66,7 +66,7 @@ internal static class CaptionCommand
             {
                 await file.WriteAsync(ResultRow.Of(result));
                 table.Add(result);
-                progress.Advance(failed: !result.Succeeded);
+                progress.Advance(1, failed: !result.Succeeded);
             }
         });
 

@@ -10,9 +10,9 @@ internal sealed class ModelArguments
         HelpName = "M", Description = "Hub id in the local Hugging Face cache (org/name[@revision]), or a checkpoint folder. Default: the embedded TinyModel.",
     };
 
-    readonly Option<int?> _slots = new("--slots") { HelpName = "N", Description = "Captions that are decoded together. Default: 4." };
+    readonly Option<int> _slots = new("--slots") { HelpName = "N", Description = "Captions that are decoded together. Default: 4." };
 
-    readonly Option<int?> _threads = new("--threads") { HelpName = "N", Description = "Threads of a matrix product. Default: one for each physical core." };
+    readonly Option<int> _threads = new("--threads") { HelpName = "N", Description = "Threads of a matrix product. Default: one for each physical core." };
 
     public void AddTo(Command command)
     {
@@ -27,9 +27,16 @@ internal sealed class ModelArguments
     /// <summary>Options of a captioner.</summary>
     public MedicalCaptionerOptions Read(ParseResult parsed)
     {
-        var options = new MedicalCaptionerOptions { Threads = parsed.GetValue(_threads) }.UseTinyModel();
+        var options = new MedicalCaptionerOptions { Threads = parsed.GetNumber(_threads) }.UseTinyModel();
         options.Model = Model(parsed) ?? options.Model;
-        options.Slots = parsed.GetValue(_slots) ?? options.Slots;
+        options.Slots = parsed.GetNumber(_slots) ?? options.Slots;
         return options;
     }
+}
+
+/// <summary>Numbers that need not be given.</summary>
+internal static class OptionalNumbers
+{
+    /// <summary>The number, or null. (An Option of a nullable type would call the type "Nullable`1" when it complains to the user.)</summary>
+    public static int? GetNumber(this ParseResult parsed, Option<int> option) => parsed.GetResult(option) is null ? null : parsed.GetValue(option);
 }

@@ -32,22 +32,16 @@ internal sealed class ResultsTable(IReadOnlyList<CaptionRequest> requests) : IRe
 
     public IEnumerable<Segment> Render(RenderOptions options, int maxWidth) => ((IRenderable)Build()).Render(options, maxWidth);
 
-    /// <summary>The line below the table.</summary>
+    /// <summary>The lines below the table.</summary>
     public void WriteSummary(Terminal terminal, CaptionerMetadata? model, string? output)
     {
         var seconds = Stopwatch.GetElapsedTime(_start).TotalSeconds;
         var stopped = _done < requests.Count ? $" Stopped before the other {requests.Count - _done}." : "";
-        terminal.Out.Write(Terminal.Plain(
-            $"{_done - Failed} captioned, {Failed} failed in {seconds:F1} s ({_done / seconds:F1} images/s), {model?.Model} in {model?.Precision}.{stopped}"));
-        terminal.Out.WriteLine();
+        terminal.WriteLine(
+            $"{_done - Failed} captioned, {Failed} failed in {seconds:F1} s ({_done / seconds:F1} images/s), {model?.Model} in {model?.Precision}.{stopped}");
         if (output is not null)
-        {
-            terminal.Out.Write(Terminal.Plain($"Written to {output}."));
-            terminal.Out.WriteLine();
-        }
-
-        terminal.Out.Write(Terminal.Plain("A model's suggestions, not for clinical use. Sure: how likely the model found its own words.", s_dim));
-        terminal.Out.WriteLine();
+            terminal.WriteLine($"Written to {output}.");
+        terminal.WriteLine("A model's suggestions, not for clinical use. Sure: how likely the model found its own words.", s_dim);
     }
 
     Table Build()

@@ -27,6 +27,13 @@ internal sealed record Terminal(IAnsiConsole Out, TextWriter Error)
         return console;
     }
 
+    /// <summary>Writes a line of <see cref="Plain"/> text.</summary>
+    public void WriteLine(string text, Style? style = null)
+    {
+        Out.Write(Plain(text, style));
+        Out.WriteLine();
+    }
+
     /// <summary>Text that may come from a file name or a model: on one line, and nothing in it can move the cursor.</summary>
     public static Text Plain(string text, Style? style = null) =>
         new(string.Concat(text.EnumerateRunes().Select(rune => Rune.IsControl(rune) ? "\uFFFD" : rune.ToString())), style);

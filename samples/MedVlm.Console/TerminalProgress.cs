@@ -6,8 +6,8 @@ namespace MedVlm.ConsoleSample;
 /// <summary>Tells how far the work is.</summary>
 internal interface IWorkProgress
 {
-    /// <summary>One more is done.</summary>
-    void Advance(bool failed);
+    /// <summary>So many more are done.</summary>
+    void Advance(int count, bool failed);
 }
 
 /// <summary>What the terminal shows during work: bars that move, or now and then a plain line where they cannot.</summary>
@@ -18,17 +18,17 @@ internal static class TerminalProgress
 
     /// <summary>Shows the progress of some work.</summary>
     /// <returns>Whether it went to its end; false if it was cancelled.</returns>
-    public static async Task<bool> ShowProgressAsync(this Terminal terminal, string what, int count, Func<IWorkProgress, Task> work)
+    public static async Task<bool> ShowProgressAsync(this Terminal terminal, string what, int total, Func<IWorkProgress, Task> work)
     {
         try
         {
             if (!terminal.IsLive)
-                await work(new PlainProgress(terminal.Error, what, count));
+                await work(new PlainProgress(terminal.Error, what, total));
             else
                 await terminal.Out.Progress()
                     .AutoClear(true)
                     .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn(), new SpinnerColumn())
-                    .StartAsync(context => work(new LiveProgress(context.AddTask(what, maxValue: count), what, count)));
+                    .StartAsync(context => work(new LiveProgress(context.AddTask(what, maxValue: total), what, total)));
             return true;
         }
         catch (OperationCanceledException)
@@ -37,35 +37,35 @@ internal static class TerminalProgress
         }
     }
 
-    sealed class LiveProgress(ProgressTask task, string what, int count) : IWorkProgress
+    sealed class LiveProgress(ProgressTask task, string what, int total) : IWorkProgress
     {
         int _failed;
 
-        public void Advance(bool failed)
+        public void Advance(int count, bool failed)
         {
-            _failed += failed ? 1 : 0;
-            task.Increment(1);
-            task.Description = $"{what} {task.Value:F0} of {count}" + (_failed > 0 ? $", [red]{_failed} failed[/]" : "");
+            _failed += failed ? count : 0;
+            task.Increment(count);
+            task.Description = $"{what} {task.Value:F0} of {total}" + (_failed > 0 ? $", [red]{_failed} failed[/]" : "");
         }
     }
 
     /// <summary>A line at most every few seconds, and one at the end.</summary>
-    sealed class PlainProgress(TextWriter output, string what, int count) : IWorkProgress
+    sealed class PlainProgress(TextWriter output, string what, int total) : IWorkProgress
     {
         static readonly TimeSpan s_pause = TimeSpan.FromSeconds(2);
 
         int _done, _failed;
         long _last = Stopwatch.GetTimestamp();
 
-        public void Advance(bool failed)
+        public void Advance(int count, bool failed)
         {
-            _done++;
-            _failed += failed ? 1 : 0;
-            if (_done < count && Stopwatch.GetElapsedTime(_last) < s_pause)
+            _done += count;
+            _failed += failed ? count : 0;
+            if (_done < total && Stopwatch.GetElapsedTime(_last) < s_pause)
                 return;
 
             _last = Stopwatch.GetTimestamp();
-            output.WriteLine($"{what} {_done} of {count}" + (_failed > 0 ? $", {_failed} failed" : ""));
+            output.WriteLine($"{what} {_done} of {total}" + (_failed > 0 ? $", {_failed} failed" : ""));
         }
     }
 }

@@ -44,7 +44,17 @@ internal static class VerifyCommand
     static async Task VerifyAsync(
         ReferenceSet set, MedicalCaptionerOptions options, AgreementTable table, IWorkProgress progress, CancellationToken cancellationToken)
     {
-        options.Model = set.Checkpoint ?? options.Model;
+        if (set.Checkpoint is { } checkpoint)
+        {
+            options.Model = checkpoint;
+            if (!File.Exists(Path.Combine(checkpoint, "config.json")))
+            {
+                table.AddNoCheckpoint(set);
+                progress.Advance(set.Cases.Count, failed: false);
+                return;
+            }
+        }
+
         MedicalCaptioner captioner;
         try
         {
@@ -53,16 +63,14 @@ internal static class VerifyCommand
         catch (UnsupportedModelException) when (set.Checkpoint is not null)
         {
             table.AddNotSupported(set);
-            foreach (var _ in set.Cases)
-                progress.Advance(failed: false);
+            progress.Advance(set.Cases.Count, failed: false);
             return;
         }
         catch (MedVlmException e) when (set.Checkpoint is not null)
         {
             // The other families can still be verified.
             table.AddNotLoaded(set, e.Message);
-            foreach (var _ in set.Cases)
-                progress.Advance(failed: true);
+            progress.Advance(set.Cases.Count, failed: true);
             return;
         }
 
@@ -72,12 +80,12 @@ internal static class VerifyCommand
             foreach (var one in set.Cases.Where(one => one.NotExpressible is not null))
             {
                 table.AddSkipped(set, one);
-                progress.Advance(failed: false);
+                progress.Advance(1, failed: false);
             }
 
             var requests = set.Cases.Where(one => one.NotExpressible is null).Select(one => one.ToRequest());
             await foreach (var result in captioner.CaptionBatchAsync(requests, cancellationToken))
-                progress.Advance(failed: !table.Add(set, cases[result.Request.Id], result));
+                progress.Advance(1, failed: !table.Add(set, cases[result.Request.Id], result));
         }
     }
 }
