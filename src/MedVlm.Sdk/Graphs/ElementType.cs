@@ -6,4 +6,5 @@ internal enum ElementType
     Float32 = 1,
     Int32 = 6,
     Int64 = 7,
+    Bool = 9,
 }

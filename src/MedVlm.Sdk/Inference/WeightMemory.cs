@@ -12,15 +12,15 @@ internal sealed class WeightMemory : IDisposable
 {
     // ONNX Runtime takes external data from one folder only; shards that lie elsewhere are copied.
     readonly string _folder;
-    readonly Checkpoint _checkpoint;
+    readonly IReadOnlyDictionary<string, StoredTensor> _tensors;
     readonly Dictionary<string, NativeBuffer> _widened = [];
 
-    public WeightMemory(Checkpoint checkpoint)
+    public WeightMemory(IReadOnlyDictionary<string, StoredTensor> tensors)
     {
-        _checkpoint = checkpoint;
+        _tensors = tensors;
 
         // The hub cache holds links: ONNX Runtime refuses them, so the blobs' own folder and names are given.
-        _folder = checkpoint.Tensors.Values.FirstOrDefault() is { } any ? Path.GetDirectoryName(any.File.ResolvedPath)! : checkpoint.Folder;
+        _folder = Path.GetDirectoryName(tensors.Values.First().File.ResolvedPath)!;
     }
 
     /// <summary>Bytes of own memory.</summary>
@@ -35,7 +35,7 @@ internal sealed class WeightMemory : IDisposable
         var values = new List<OrtValue>();
         foreach (var use in graph.Weights)
         {
-            if (IsUsableAsItLies(_checkpoint.Tensors[use.StoredName]))
+            if (IsUsableAsItLies(_tensors[use.StoredName]))
                 continue;
 
             var value = Float32Value(use);
@@ -48,7 +48,7 @@ internal sealed class WeightMemory : IDisposable
     /// <summary>The bytes of a weight in its file. For a widened weight only the file's being there matters.</summary>
     public ExternalData Place(WeightUse use)
     {
-        var stored = _checkpoint.Tensors[use.StoredName];
+        var stored = _tensors[use.StoredName];
         return new ExternalData(Path.GetFileName(stored.File.ResolvedPath), stored.Offset, stored.Elements * sizeof(float));
     }
 
@@ -64,7 +64,7 @@ internal sealed class WeightMemory : IDisposable
 
     unsafe OrtValue Float32Value(WeightUse use)
     {
-        var stored = _checkpoint.Tensors[use.StoredName];
+        var stored = _tensors[use.StoredName];
         if (!_widened.TryGetValue(use.StoredName, out var buffer))
         {
             buffer = new NativeBuffer(checked((nuint)stored.Elements * sizeof(float)));
