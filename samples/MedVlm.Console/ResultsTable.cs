@@ -36,9 +36,10 @@ internal sealed class ResultsTable(IReadOnlyList<CaptionRequest> requests) : IRe
     public void WriteSummary(Terminal terminal, CaptionerMetadata? model, string? output)
     {
         var seconds = Stopwatch.GetElapsedTime(_start).TotalSeconds;
-        var stopped = _done < requests.Count ? $" Stopped before the other {requests.Count - _done}." : "";
         terminal.WriteLine(
-            $"{_done - Failed} captioned, {Failed} failed in {seconds:F1} s ({_done / seconds:F1} images/s), {model?.Model} in {model?.Precision}.{stopped}");
+            $"{_done - Failed} captioned, {Failed} failed in {seconds:F1} s ({_done / seconds:F1} images/s), {model?.Model} in {model?.Precision}.");
+        if (_done < requests.Count)
+            terminal.WriteLine($"Stopped: {requests.Count - _done} are left.");
         if (output is not null)
             terminal.WriteLine($"Written to {output}.");
         terminal.WriteLine("A model's suggestions, not for clinical use. Sure: how likely the model found its own words.", s_dim);

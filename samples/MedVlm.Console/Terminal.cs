@@ -21,8 +21,9 @@ internal sealed record Terminal(IAnsiConsole Out, TextWriter Error)
     /// <summary>A terminal on a writer.</summary>
     public static IAnsiConsole Create(TextWriter output)
     {
-        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output) });
-        if (!console.Profile.Out.IsTerminal)
+        var target = new AnsiConsoleOutput(output);
+        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = target, Ansi = target.IsTerminal ? AnsiSupport.Detect : AnsiSupport.No });
+        if (!target.IsTerminal)
             console.Profile.Width = PlainWidth;
         return console;
     }
