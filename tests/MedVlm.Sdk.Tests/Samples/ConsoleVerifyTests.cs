@@ -56,6 +56,7 @@ public sealed class ConsoleVerifyTests : IDisposable
         });
         _folder.Write("newer/cases.json", File.ReadAllBytes(_folder.File("smolvlm/cases.json")));
         _folder.Write("newer/checkpoint/config.json", """{ "model_type": "newer" }""");
+        _folder.Write("newer/checkpoint/model.safetensors", File.ReadAllBytes(_folder.File("smolvlm/checkpoint/model.safetensors")));
         _folder.Write("elsewhere/cases.json", File.ReadAllBytes(_folder.File("smolvlm/cases.json")));
 
         var run = await ConsoleRun.Of("verify", _folder.Path);
