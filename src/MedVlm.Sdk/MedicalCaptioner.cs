@@ -33,7 +33,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
         _engine = new Engine(model, options.Slots);
         _metadata = new CaptionerMetadata(
-            name, Precision.Fp32, options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? CaptionOptions.DefaultPrompt);
+            name, Precision.Fp32, options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt);
     }
 
     /// <summary>Loads a model with default options.</summary>
@@ -117,7 +117,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     public ValueTask DisposeAsync() => _engine.DisposeAsync();
 
     /// <summary>The model's tokenizer.</summary>
-    internal Tokenizer Tokenizer => _model.Tokenizer;
+    internal Tokenizer Tokenizer => _model.Family.Tokenizer;
 
     /// <summary>The same as <see cref="CaptionStreamingAsync"/>, with the numbers on the way for whoever compares them.</summary>
     internal async IAsyncEnumerable<CaptionUpdate> StreamAsync(
@@ -168,35 +168,38 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         for (int i = 0; i < images.Length; i++)
             images[i] = await request.Images[i].DecodeAsync(_imageLimits, cancellationToken).ConfigureAwait(false);
 
-        var inputs = _model.Family.Prepare(images, options.Prompt ?? _metadata.DefaultPrompt, options.ImageDetail);
-        var promptIds = _model.Tokenizer.Encode(inputs.Prompt.Text, inputs.Prompt.UserText);
+        var family = _model.Family;
+        var inputs = family.Prepare(images, options.Prompt ?? _metadata.DefaultPrompt, options);
 
-        int features = inputs.Vision.Sum(run => run.Features), placeholders = promptIds.Count(id => id == _model.Family.ImageTokenId);
-        if (features != placeholders)
+        int features = inputs.Vision.Sum(run => run.Features), placeholders = inputs.PromptIds.Count(family.IsPlaceholder);
+        if (features != placeholders && family.Shape.CrossLength == 0)
             throw new CheckpointException(
                 $"The prompt has {placeholders} placeholder tokens for {features} image features: tokenizer.json and config.json "
                 + "(image_token_id) are of different models. Take both from one revision.");
 
         return new Generation(
-            inputs, promptIds, SettingsOf(options), options.MaxNewTokens,
-            new CaptionText(new StreamingDetokenizer(_model.Tokenizer), options.StopSequences), cancellationToken) { Trace = trace };
+            inputs, SettingsOf(options), options.MaxNewTokens, new CaptionText(new StreamingDetokenizer(family.Tokenizer), options.StopSequences),
+            cancellationToken) { Trace = trace };
     }
 
     SamplingSettings SettingsOf(CaptionOptions options) => new(
         options.Temperature, options.TopP, options.TopK, options.RepetitionPenalty ?? _model.Generation.RepetitionPenalty,
-        options.Seed is { } seed ? (ulong)seed : (ulong)Random.Shared.NextInt64());
+        options.Seed is { } seed ? (ulong)seed : (ulong)Random.Shared.NextInt64())
+    {
+        SuppressedAfterFirst = _model.Family.SuppressedAfterFirst,
+    };
 
     Caption Finish(Generation generation, GenerationResult result, TimeSpan preprocess)
     {
         var timings = new CaptionTimings(preprocess, generation.Queue, generation.Vision, generation.Prefill, generation.Decode);
-        LogMessages.Captioned(_logger, result.TokenIds.Length, generation.PromptIds.Length, timings.Total.TotalMilliseconds);
+        LogMessages.Captioned(_logger, result.TokenIds.Length, generation.Inputs.PromptIds.Length, timings.Total.TotalMilliseconds);
         return new Caption
         {
             Text = result.Text,
             TokenIds = result.TokenIds,
             FinishReason = result.FinishReason,
             Confidence = result.Confidence,
-            PromptTokens = generation.PromptIds.Length,
+            PromptTokens = generation.Inputs.PromptIds.Length,
             Timings = timings,
             Model = _metadata.Model,
             Precision = _metadata.Precision,

@@ -41,6 +41,9 @@ internal sealed class Checkpoint : IDisposable
     /// <summary>Whether the folder has this file.</summary>
     public bool Has(string fileName) => FileNames.IsPlain(fileName) && FileNames.Exists(Path.Combine(Folder, fileName));
 
+    /// <summary>Path of a file of the folder, whether or not it is there.</summary>
+    public string PathOf(string fileName) => Path.Combine(Folder, fileName);
+
     /// <summary>Reads a JSON file of the folder.</summary>
     /// <exception cref="CheckpointException">The file is missing or damaged, lacks a required key, or holds one of another kind.</exception>
     public T ReadJson<T>(string fileName, JsonTypeInfo<T> type) where T : class =>
@@ -49,7 +52,7 @@ internal sealed class Checkpoint : IDisposable
     /// <summary>Reads a JSON file of the folder, or gives null where there is none.</summary>
     /// <inheritdoc cref="ReadJson{T}" path="/exception"/>
     public T? TryReadJson<T>(string fileName, JsonTypeInfo<T> type) where T : class =>
-        Has(fileName) ? JsonFile.Read(Path.Combine(Folder, fileName), type) : null;
+        Has(fileName) ? JsonFile.Read(PathOf(fileName), type) : null;
 
     public void Dispose()
     {
@@ -67,7 +70,7 @@ internal sealed class Checkpoint : IDisposable
         if (Has(WeightsFile))
             Tensors = OpenShard(WeightsFile).Tensors;
         else if (Has(IndexFile))
-            Tensors = OpenShards(ShardIndex.Read(Path.Combine(Folder, IndexFile)));
+            Tensors = OpenShards(ShardIndex.Read(PathOf(IndexFile)));
         else
             throw NoWeights();
     }
@@ -92,7 +95,7 @@ internal sealed class Checkpoint : IDisposable
 
     SafetensorsFile OpenShard(string fileName)
     {
-        var shard = SafetensorsFile.Open(Path.Combine(Folder, fileName));
+        var shard = SafetensorsFile.Open(PathOf(fileName));
         shards.Add(shard);
         return shard;
     }

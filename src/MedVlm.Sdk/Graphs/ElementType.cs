@@ -6,6 +6,7 @@ internal enum ElementType
     Float32 = 1,
     Int32 = 6,
     Int64 = 7,
+    Bool = 9,
     Float16 = 10,
     BFloat16 = 16,
 }

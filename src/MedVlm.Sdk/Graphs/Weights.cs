@@ -25,15 +25,21 @@ internal sealed class WeightCatalog(IReadOnlyDictionary<string, WeightInfo> tens
 
     /// <summary>Checks, after all graphs are built, that no tensor is left over: a weight that nobody reads means another model.</summary>
     /// <exception cref="CheckpointException">The files hold tensors that no graph has asked for.</exception>
-    public void RefuseSurplus()
+    /// <param name="ignores">Tensors that a family's files may hold although nothing reads them.</param>
+    public void RefuseSurplus(Func<string, bool> ignores)
     {
-        var surplus = tensors.Keys.Where(name => !_asked.Contains(name)).Order(StringComparer.Ordinal).ToList();
+        var surplus = tensors.Keys.Where(name => !_asked.Contains(name) && !ignores(name)).Order(StringComparer.Ordinal).ToList();
         if (surplus.Count > 0)
             throw new CheckpointException(
                 $"{tensors[surplus[0]].FileName}: {surplus.Count} tensors belong to nothing that config.json describes: "
                 + $"{string.Join(", ", surplus.Take(5).Select(name => $"\"{name}\""))}{(surplus.Count > 5 ? ", …" : "")}. "
                 + "Checkpoint and config.json are of different models: take both from one revision.");
     }
+
+    public bool Contains(string name) => tensors.ContainsKey(name);
+
+    /// <summary>First dimension of a tensor as stored; 0 where there is none.</summary>
+    public long Rows(string name) => tensors.GetValueOrDefault(name)?.Shape is { Count: > 0 } shape ? shape[0] : 0;
 
     /// <summary>Looks a tensor up and compares its shape with the one that config.json leads to.</summary>
     /// <param name="name">Name in the checkpoint.</param>
@@ -64,6 +70,9 @@ internal sealed class Weights(WeightCatalog catalog, string path)
 {
     public string Path => path;
 
+    /// <summary>Whether the checkpoint has the tensor of this name and suffix.</summary>
+    public bool Has(string suffix) => catalog.Contains(path + suffix);
+
     public Weights this[string name] => new(catalog, path.Length == 0 ? name : $"{path}.{name}");
 
     /// <summary>The tensor of this name itself, or <c>.weight</c>, <c>.bias</c> below it.</summary>
@@ -83,6 +92,13 @@ internal sealed class Weights(WeightCatalog catalog, string path)
     public string OnHost(long rows, long width, [CallerArgumentExpression(nameof(rows))] string? size = null)
     {
         catalog.Require($"{path}.weight", [rows, width], Reason(size));
+        return $"{path}.weight";
+    }
+
+    /// <summary>The same for a table whose number of rows is the file's own.</summary>
+    public string OnHost(long width)
+    {
+        catalog.Require($"{path}.weight", [catalog.Rows($"{path}.weight"), width], "");
         return $"{path}.weight";
     }
 

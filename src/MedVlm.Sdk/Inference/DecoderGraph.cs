@@ -11,7 +11,7 @@ internal static class DecoderGraph
 {
     public const string
         Embeddings = "embeddings", RotaryCos = "rotary_cos", RotarySin = "rotary_sin", RotaryRows = "rotary_rows",
-        PastLengths = "past_lengths", TotalLength = "total_length", LastTokens = "last_tokens",
+        PastLengths = "past_lengths", TotalLength = "total_length", LastTokens = "last_tokens", SeesAll = "sees_all",
         Logits = "logits", Next = "next_token", LogProbability = "log_probability";
 
     public static string PastKey(int layer) => $"past_key.{layer}";
@@ -22,22 +22,29 @@ internal static class DecoderGraph
 
     public static string PresentValue(int layer) => $"present_value.{layer}";
 
+    public static string CrossKey(int layer) => $"cross_key.{layer}";
+
+    public static string CrossValue(int layer) => $"cross_value.{layer}";
+
     public static GraphBuilder Build(ModelFamily family, Weights weights)
     {
         var (graph, shape) = (new GraphBuilder("decoder"), family.Shape);
-        int angles = family.Rotary.Angles;
 
         var input = new DecoderInputs(
             graph.Input(Embeddings, ElementType.Float32, "B", "T", shape.HiddenSize),
-            new Rotary(
-                graph.Input(RotaryCos, ElementType.Float32, "N", angles),
-                graph.Input(RotarySin, ElementType.Float32, "N", angles),
-                graph.Input(RotaryRows, ElementType.Int64, "B", "T")),
+            family.Rotary is { } rotary
+                ? new Rotary(
+                    graph.Input(RotaryCos, ElementType.Float32, "N", rotary.Angles),
+                    graph.Input(RotarySin, ElementType.Float32, "N", rotary.Angles),
+                    graph.Input(RotaryRows, ElementType.Int64, "B", "T"))
+                : null,
             [.. Enumerable.Range(0, shape.Layers).Select(layer => Layer(graph, shape, layer))],
+            [.. Enumerable.Range(0, shape.CrossLength > 0 ? shape.Layers : 0).Select(layer => Cross(graph, shape, layer))],
             new SequenceLengths(
                 graph.Input(PastLengths, ElementType.Int32, "B"),
                 graph.Input(TotalLength, ElementType.Int32, 1)),
-            graph.Input(LastTokens, ElementType.Int64, "B"));
+            graph.Input(LastTokens, ElementType.Int64, "B"),
+            family.PrefixLength > 0 ? graph.Input(SeesAll, ElementType.Bool, 1) : null);
 
         var logits = family.Decoder(input, weights);
         graph.Output(Logits, logits, ElementType.Float32, "B", shape.VocabSize);
@@ -59,5 +66,11 @@ internal static class DecoderGraph
         return new KvCacheLayer(
             graph.Input(PastKey(layer), ElementType.Float32, size), graph.Input(PastValue(layer), ElementType.Float32, size),
             PresentKey(layer), PresentValue(layer));
+    }
+
+    static (Tensor Keys, Tensor Values) Cross(GraphBuilder graph, DecoderShape shape, int layer)
+    {
+        Dim[] size = ["B", shape.KeyValueHeads, shape.CrossLength, shape.HeadSize];
+        return (graph.Input(CrossKey(layer), ElementType.Float32, size), graph.Input(CrossValue(layer), ElementType.Float32, size));
     }
 }

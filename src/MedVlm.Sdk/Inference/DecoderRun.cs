@@ -13,26 +13,45 @@ internal sealed class DecoderRun : IDisposable
     readonly OrtIoBinding _binding;
     readonly List<OrtValue> _values = [];
     readonly int _tokens;
+    readonly bool[] _seesAll = new bool[1];
 
-    public DecoderRun(GraphSession decoder, ModelFamily family, KvCache cache, int firstSlot, int rows, int tokens)
+    /// <param name="decoder">The decoder graph.</param>
+    /// <param name="family">The family that it is of.</param>
+    /// <param name="cache">Keys and values of the sequences.</param>
+    /// <param name="cross">Keys and values of the images, for families with cross-attention.</param>
+    /// <param name="firstSlot">The first slot that takes part.</param>
+    /// <param name="rows">Slots that take part.</param>
+    /// <param name="tokens">Tokens of each.</param>
+    public DecoderRun(GraphSession decoder, ModelFamily family, KvCache cache, KvCache? cross, int firstSlot, int rows, int tokens)
     {
         var shape = family.Shape;
-        int angles = family.Rotary.Angles;
+        int angles = family.Rotary?.Angles ?? 0;
         (_session, _tokens, Rows) = (decoder.Session, tokens, rows);
         _binding = _session.CreateIoBinding();
 
         Embeddings = Input(DecoderGraph.Embeddings, new float[rows * tokens * shape.HiddenSize], rows, tokens, shape.HiddenSize);
-        Cos = Input(DecoderGraph.RotaryCos, new float[rows * tokens * angles], rows * tokens, angles);
-        Sin = Input(DecoderGraph.RotarySin, new float[rows * tokens * angles], rows * tokens, angles);
-        Input(DecoderGraph.RotaryRows, [.. Enumerable.Range(0, rows * tokens).Select(i => (long)i)], rows, tokens);
+        if (angles > 0)
+        {
+            Cos = Input(DecoderGraph.RotaryCos, new float[rows * tokens * angles], rows * tokens, angles);
+            Sin = Input(DecoderGraph.RotarySin, new float[rows * tokens * angles], rows * tokens, angles);
+            Input(DecoderGraph.RotaryRows, [.. Enumerable.Range(0, rows * tokens).Select(i => (long)i)], rows, tokens);
+        }
         PastLengths = Input(DecoderGraph.PastLengths, new int[rows], rows);
         TotalLength = Input(DecoderGraph.TotalLength, new int[1], 1);
         Input(DecoderGraph.LastTokens, [.. Enumerable.Range(1, rows).Select(row => (long)row * tokens - 1)], rows);
 
+        if (family.PrefixLength > 0)
+            Input(DecoderGraph.SeesAll, _seesAll, 1);
+
         for (int layer = 0; layer < shape.Layers; layer++)
         {
-            var (keys, values) = (cache.Keys(layer, firstSlot, rows), cache.Values(layer, firstSlot, rows));
-            _values.AddRange([keys, values]);
+            if (cross is not null)
+            {
+                _binding.BindInput(DecoderGraph.CrossKey(layer), Keep(cross.Keys(layer, firstSlot, rows)));
+                _binding.BindInput(DecoderGraph.CrossValue(layer), Keep(cross.Values(layer, firstSlot, rows)));
+            }
+
+            var (keys, values) = (Keep(cache.Keys(layer, firstSlot, rows)), Keep(cache.Values(layer, firstSlot, rows)));
             _binding.BindInput(DecoderGraph.PastKey(layer), keys);
             _binding.BindInput(DecoderGraph.PastValue(layer), values);
             _binding.BindOutput(DecoderGraph.PresentKey(layer), keys);
@@ -50,11 +69,11 @@ internal sealed class DecoderRun : IDisposable
     /// <summary>[rows, tokens, D].</summary>
     public float[] Embeddings { get; }
 
-    /// <summary>[rows·tokens, d/2].</summary>
-    public float[] Cos { get; }
+    /// <summary>[rows·tokens, angles]; empty without rotary embedding.</summary>
+    public float[] Cos { get; } = [];
 
-    /// <summary>[rows·tokens, d/2].</summary>
-    public float[] Sin { get; }
+    /// <summary>[rows·tokens, angles]; empty without rotary embedding.</summary>
+    public float[] Sin { get; } = [];
 
     /// <summary>[rows, vocab]: logits of each slot's last token, after a run.</summary>
     public float[] Logits { get; }
@@ -72,8 +91,10 @@ internal sealed class DecoderRun : IDisposable
     /// <summary>Runs the graph: keys and values go into the cache, the results into <see cref="Logits"/> and the others.</summary>
     /// <param name="past">[rows]: tokens of each slot that are in the cache already.</param>
     /// <param name="runOptions">Carries the request to end the run early.</param>
-    public void Run(ReadOnlySpan<int> past, RunOptions runOptions)
+    /// <param name="seesAll">Whether the tokens see each other both ways; only for families with a prefix.</param>
+    public void Run(ReadOnlySpan<int> past, RunOptions runOptions, bool seesAll = false)
     {
+        _seesAll[0] = seesAll;
         int longest = 0;
         for (int row = 0; row < Rows; row++)
         {
@@ -105,9 +126,10 @@ internal sealed class DecoderRun : IDisposable
     }
 
     // Pins the array for as long as the value lives.
-    OrtValue Value<T>(T[] data, long[] shape) where T : unmanaged
+    OrtValue Value<T>(T[] data, long[] shape) where T : unmanaged => Keep(OrtValue.CreateTensorValueFromMemory(data, shape));
+
+    OrtValue Keep(OrtValue value)
     {
-        var value = OrtValue.CreateTensorValueFromMemory(data, shape);
         _values.Add(value);
         return value;
     }

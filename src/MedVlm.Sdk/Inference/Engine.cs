@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Threading.Channels;
+using MedVlm.Models;
 using Microsoft.ML.OnnxRuntime;
 
 namespace MedVlm.Inference;
@@ -23,6 +24,7 @@ internal sealed class Engine : IAsyncDisposable
     readonly CancellationTokenSource _disposing = new();
 
     KvCache? _cache;
+    KvCache? _cross;
     Generation? _next;
 
     /// <param name="model">The model; disposed with the engine.</param>
@@ -30,7 +32,7 @@ internal sealed class Engine : IAsyncDisposable
     public Engine(LoadedModel model, int slots)
     {
         _model = model;
-        _stopTokenIds = [.. model.StopTokenIds];
+        _stopTokenIds = [.. model.Family.StopTokenIds(model.Generation)];
         _slots = new Slot?[slots];
         _steps = new DecoderRun?[slots + 1];
         _queue = Channel.CreateBounded<Generation>(new BoundedChannelOptions(slots) { SingleReader = true });
@@ -116,13 +118,9 @@ internal sealed class Engine : IAsyncDisposable
                 EnsureCache(generation.SlotLength);
                 _slots[free] = Prefill(generation, free);
             }
-            catch (Exception e) when (generation.CancellationToken.IsCancellationRequested || _disposing.IsCancellationRequested)
-            {
-                generation.Fail(Ended(generation, e));
-            }
             catch (Exception e)
             {
-                generation.Fail(Translated(e, "prefill"));
+                generation.Fail(Failure(generation, e, "prefill"));
             }
         }
     }
@@ -139,21 +137,67 @@ internal sealed class Engine : IAsyncDisposable
 
         long start = Stopwatch.GetTimestamp();
         var features = VisionGraph.Run(
-            _model.Vision, generation.Inputs.Vision, _model.Family.Shape.HiddenSize, runOptions, generation.CancellationToken);
+            _model.Vision, _model.Family, generation.Inputs.Vision, _cross, slot, runOptions, generation.CancellationToken);
         generation.Vision = Stopwatch.GetElapsedTime(start);
 
         start = Stopwatch.GetTimestamp();
-        var promptIds = generation.PromptIds;
-        var positions = _model.Family.Positions(promptIds, generation.Inputs);
-        using var run = new DecoderRun(_model.Decoder, _model.Family, _cache!, slot, rows: 1, promptIds.Length);
-        _model.Embeddings.Merge(promptIds, _model.Family.ImageTokenId, features, run.Embeddings);
-        _model.Family.Rotary.Fill(positions, run.Cos, run.Sin);
-        run.Run([0], runOptions);
-        generation.Prefill = Stopwatch.GetElapsedTime(start);
-
+        var inputs = generation.Inputs;
         if (generation.Trace is { } trace)
-            (trace.Vision, trace.PromptIds, trace.ImageFeatures) = (generation.Inputs.Vision, promptIds, features);
-        return Choose(generation, run, 0, TimeSpan.Zero) is { } token ? new Slot(generation, promptIds.Length, token, positions.Next) : null;
+            (trace.Vision, trace.PromptIds, trace.ImageFeatures) = (inputs.Vision, inputs.PromptIds, features);
+        if (_model.Family.Rotary?.SwitchLength < generation.SlotLength)
+            generation.ImageFeatures = features;
+
+        using var run = RunPrompt(inputs.PromptIds, inputs.Positions, features, slot, runOptions);
+        generation.Prefill = Stopwatch.GetElapsedTime(start);
+        return Choose(generation, run, 0, TimeSpan.Zero) is { } token ? new Slot(generation, inputs.PromptIds.Length, token, inputs.Positions.Next) : null;
+    }
+
+    /// <summary>The decoder over a whole sequence, into an empty slot. A prefix that sees itself both ways is a run of its own.</summary>
+    /// <returns>The last run, with its results.</returns>
+    DecoderRun RunPrompt(int[] tokenIds, PromptPositions positions, ReadOnlySpan<float> features, int slot, RunOptions runOptions)
+    {
+        int prefix = _model.Family.PrefixLength;
+        if (prefix > 0)
+            RunTokens(tokenIds[..prefix], 0, positions, ref features, slot, runOptions, seesAll: true).Dispose();
+        return RunTokens(tokenIds[prefix..], prefix, positions, ref features, slot, runOptions, seesAll: false);
+    }
+
+    DecoderRun RunTokens(
+        int[] tokenIds, int first, PromptPositions positions, ref ReadOnlySpan<float> features, int slot, RunOptions runOptions, bool seesAll)
+    {
+        var run = new DecoderRun(_model.Decoder, _model.Family, _cache!, _cross, slot, rows: 1, tokenIds.Length);
+        try
+        {
+            _model.Embeddings.Merge(_model.Family, tokenIds, first, ref features, run.Embeddings);
+            _model.Family.Rotary?.Fill(positions, first, run.Cos, run.Sin);
+            run.Run([first], runOptions, seesAll);
+            return run;
+        }
+        catch
+        {
+            run.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// LongRoPE: keys turned by the ordinary frequencies are of no use beyond their length, so the step that passes it computes the whole
+    /// sequence again, as the reference does.
+    /// </summary>
+    void StartOver(Slot slot, int row)
+    {
+        var (generation, inputs) = (slot.Generation, slot.Generation.Inputs);
+        using var runOptions = new RunOptions();
+        using var onCancel = generation.CancellationToken.Register(() => runOptions.Terminate = true);
+        using var onDispose = _disposing.Token.Register(() => runOptions.Terminate = true);
+
+        long start = Stopwatch.GetTimestamp();
+        int[] tokenIds = [.. inputs.PromptIds, .. generation.TokenIds];
+        var positions = inputs.Positions.Extend(generation.TokenIds.Count);
+        using var run = RunPrompt(tokenIds, positions, generation.ImageFeatures, row, runOptions);
+        _slots[row] = Choose(generation, run, 0, Stopwatch.GetElapsedTime(start)) is { } token
+            ? new Slot(generation, tokenIds.Length, token, positions.Next)
+            : null;
     }
 
     /// <summary>One token for every running slot.</summary>
@@ -166,6 +210,18 @@ internal sealed class Engine : IAsyncDisposable
                 slot = null;
             }
 
+        for (int row = 0; row < _slots.Length; row++)
+            if (_slots[row] is { } slot && slot.Cached == _model.Family.Rotary?.SwitchLength)
+                try
+                {
+                    StartOver(slot, row);
+                }
+                catch (Exception e)
+                {
+                    slot.Generation.Fail(Failure(slot.Generation, e, "prefill"));
+                    _slots[row] = null;
+                }
+
         // Slots are filled from the lowest on: those up to the last running one are a slice of the cache.
         int rows = Array.FindLastIndex(_slots, slot => slot is not null) + 1;
         if (rows == 0)
@@ -174,16 +230,17 @@ internal sealed class Engine : IAsyncDisposable
         long start = Stopwatch.GetTimestamp();
         try
         {
-            var step = _steps[rows] ??= new DecoderRun(_model.Decoder, _model.Family, _cache!, 0, rows, tokens: 1);
+            var step = _steps[rows] ??= new DecoderRun(_model.Decoder, _model.Family, _cache!, _cross, 0, rows, tokens: 1);
             Span<int> past = stackalloc int[rows];
             for (int row = 0; row < rows; row++)
             {
                 // A slot between running ones may be empty: it computes one token into its own unused part of the cache.
                 var (cached, token, position) = _slots[row] is { } slot ? (slot.Cached, slot.Token, slot.Position) : (0, 0, 0);
                 past[row] = cached;
-                _model.Embeddings.Row(token, step.Embeddings.AsSpan(row * _model.Family.Shape.HiddenSize, _model.Family.Shape.HiddenSize));
-                int angles = _model.Family.Rotary.Angles;
-                _model.Family.Rotary.Fill(position, step.Cos.AsSpan(row * angles, angles), step.Sin.AsSpan(row * angles, angles));
+                int width = _model.Family.Shape.HiddenSize;
+                _model.Embeddings.Row(token, cached, step.Embeddings.AsSpan(row * width, width));
+                if (_model.Family.Rotary is { Angles: var angles } rotary)
+                    rotary.Fill(position, cached + 1, step.Cos.AsSpan(row * angles, angles), step.Sin.AsSpan(row * angles, angles));
             }
 
             using var runOptions = new RunOptions();
@@ -225,6 +282,8 @@ internal sealed class Engine : IAsyncDisposable
             return;
 
         DropCache();
+        if (_model.Family.Shape.CrossLength is > 0 and var features)
+            _cross = new KvCache(_model.Family.Shape, _slots.Length, features);
         _cache = new KvCache(_model.Family.Shape, _slots.Length, (slotLength + SlotLengthStep - 1) / SlotLengthStep * SlotLengthStep);
     }
 
@@ -236,7 +295,8 @@ internal sealed class Engine : IAsyncDisposable
             step = null;
         }
         _cache?.Dispose();
-        _cache = null;
+        _cross?.Dispose();
+        (_cache, _cross) = (null, null);
     }
 
     void FailAll(Exception error)
@@ -251,10 +311,10 @@ internal sealed class Engine : IAsyncDisposable
             queued.Fail(error);
     }
 
-    static Exception Ended(Generation generation, Exception e) =>
-        generation.CancellationToken.IsCancellationRequested
-            ? new OperationCanceledException(e.Message, e, generation.CancellationToken)
-            : new ObjectDisposedException("The captioner was disposed while this caption was being written.", e);
+    Exception Failure(Generation generation, Exception e, string stage) =>
+        generation.CancellationToken.IsCancellationRequested ? new OperationCanceledException(e.Message, e, generation.CancellationToken)
+        : _disposing.IsCancellationRequested ? new ObjectDisposedException("The captioner was disposed while this caption was being written.", e)
+        : Translated(e, stage);
 
     static Exception Translated(Exception e, string stage) => e switch
     {

@@ -6,7 +6,7 @@ namespace MedVlm.Inference;
 
 /// <summary>One caption on its way through the engine: what it needs, and where its tokens go.</summary>
 internal sealed class Generation(
-    ModelInputs inputs, int[] promptIds, SamplingSettings sampling, int maxNewTokens, CaptionText text, CancellationToken cancellationToken)
+    ModelInputs inputs, SamplingSettings sampling, int maxNewTokens, CaptionText text, CancellationToken cancellationToken)
 {
     // Unbounded: at most one update for each token, and the engine must never wait for a reader.
     readonly Channel<GenerationUpdate> _updates = Channel.CreateUnbounded<GenerationUpdate>(new() { SingleReader = true, SingleWriter = true });
@@ -16,15 +16,19 @@ internal sealed class Generation(
 
     public ModelInputs Inputs => inputs;
 
-    public int[] PromptIds => promptIds;
+    /// <summary>What has been chosen so far.</summary>
+    public IReadOnlyList<int> TokenIds => _tokenIds;
+
+    /// <summary>Image features, kept only where the prompt may have to be computed again.</summary>
+    public float[] ImageFeatures { get; set; } = [];
 
     public CancellationToken CancellationToken => cancellationToken;
 
     /// <summary>Tokens of the KV cache that it needs at most.</summary>
-    public int SlotLength => promptIds.Length + maxNewTokens;
+    public int SlotLength => inputs.PromptIds.Length + maxNewTokens;
 
     /// <summary>Chooses tokens on the host; null where the graph's own choice is taken.</summary>
-    public Sampler? Sampler { get; } = sampling.IsPlainGreedy ? null : new Sampler(sampling, promptIds);
+    public Sampler? Sampler { get; } = sampling.IsPlainGreedy ? null : new Sampler(sampling, inputs.PromptIds);
 
     public ChannelReader<GenerationUpdate> Updates => _updates.Reader;
 

@@ -17,7 +17,7 @@ internal sealed class KvCache : IDisposable
 
     /// <param name="shape">The decoder's sizes.</param>
     /// <param name="slots">Captions that it holds at once.</param>
-    /// <param name="slotLength">S: tokens of the longest caption, prompt included.</param>
+    /// <param name="slotLength">S: tokens of the longest caption, prompt included (or image features, for cross-attention).</param>
     public KvCache(DecoderShape shape, int slots, int slotLength)
     {
         (_shape, Slots, SlotLength) = (shape, slots, slotLength);

@@ -1,7 +1,6 @@
 using MedVlm.Checkpoints;
 using MedVlm.Graphs;
 using MedVlm.Models;
-using MedVlm.Tokenizers;
 
 namespace MedVlm.Inference;
 
@@ -14,24 +13,23 @@ internal sealed class LoadedModel : IDisposable
     LoadedModel(Checkpoint checkpoint, RuntimeSettings settings, CancellationToken cancellationToken)
     {
         _checkpoint = checkpoint;
-        (Family, Tokenizer) = ModelRegistry.Create(checkpoint);
+        Family = ModelRegistry.Create(checkpoint);
         Notes = checkpoint.TryReadJson("medvlm.json", FamilyJson.Default.CheckpointNotes) ?? new();
         Generation = checkpoint.TryReadJson("generation_config.json", FamilyJson.Default.GenerationConfig) ?? new();
 
-        var catalog = new WeightCatalog(
-            checkpoint.Tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)));
-        var (vision, decoder) = (VisionGraph.Build(Family, catalog.Root), DecoderGraph.Build(Family, catalog.Root));
-        Embeddings = new TokenEmbeddings(checkpoint.Tensors[
-            Family.TokenEmbedding(catalog.Root).OnHost(Family.Shape.VocabSize, Family.Shape.HiddenSize)]);
-        catalog.RefuseSurplus();
+        var tensors = Family.Tensors(checkpoint);
+        var graphs = ModelGraphs.Build(
+            Family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)));
+        Embeddings = new TokenEmbeddings(
+            tensors[graphs.TokenEmbedding], graphs.PositionEmbedding is { } positions ? tensors[positions] : null);
 
         cancellationToken.ThrowIfCancellationRequested();
-        _weights = new WeightMemory(checkpoint);
+        _weights = new WeightMemory(tensors);
         try
         {
-            Vision = new GraphSession(vision, _weights, settings);
+            Vision = new GraphSession(graphs.Vision, _weights, settings);
             cancellationToken.ThrowIfCancellationRequested();
-            Decoder = new GraphSession(decoder, _weights, settings);
+            Decoder = new GraphSession(graphs.Decoder, _weights, settings);
         }
         catch
         {
@@ -43,8 +41,6 @@ internal sealed class LoadedModel : IDisposable
 
     public ModelFamily Family { get; }
 
-    public Tokenizer Tokenizer { get; }
-
     public CheckpointNotes Notes { get; }
 
     public GenerationConfig Generation { get; }
@@ -54,9 +50,6 @@ internal sealed class LoadedModel : IDisposable
     public GraphSession Vision { get; }
 
     public GraphSession Decoder { get; }
-
-    /// <summary>Tokens that end a caption.</summary>
-    public IReadOnlyList<int> StopTokenIds => Generation.EosTokenId is { Length: > 0 } ids ? ids : Family.DefaultStopTokenIds;
 
     /// <summary>Reads a checkpoint folder and makes its sessions.</summary>
     /// <exception cref="MedVlmException">The checkpoint is damaged or of a family that is not supported, or the native runtime is missing.</exception>

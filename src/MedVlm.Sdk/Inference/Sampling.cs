@@ -5,8 +5,11 @@ namespace MedVlm.Inference;
 /// <summary>How tokens are chosen, all defaults filled in.</summary>
 internal sealed record SamplingSettings(float Temperature, float TopP, int? TopK, float RepetitionPenalty, ulong Seed)
 {
+    /// <summary>Tokens that are never chosen after the first one: a rule of the model, not of the request.</summary>
+    public IReadOnlyList<int> SuppressedAfterFirst { get; init; } = [];
+
     /// <summary>The likeliest token as the graph finds it: no logits are looked at on the host.</summary>
-    public bool IsPlainGreedy => Temperature == 0 && RepetitionPenalty == 1;
+    public bool IsPlainGreedy => Temperature == 0 && RepetitionPenalty == 1 && SuppressedAfterFirst.Count == 0;
 }
 
 /// <summary>Chooses one caption's tokens from their logits, in the order of transformers: penalty, temperature, top-k, top-p.</summary>
@@ -15,6 +18,7 @@ internal sealed class Sampler(SamplingSettings settings, ReadOnlySpan<int> promp
     readonly HashSet<int> _seen = [.. promptIds];
     readonly SplitMix64 _random = new(settings.Seed);
     float[] _scores = [];
+    bool _isFirst = true;
     int[] _order = [];
 
     /// <summary>Chooses the next token.</summary>
@@ -25,6 +29,10 @@ internal sealed class Sampler(SamplingSettings settings, ReadOnlySpan<int> promp
         if (_scores.Length != logits.Length)
             _scores = new float[logits.Length];
         logits.CopyTo(_scores);
+        if (!_isFirst)
+            foreach (int suppressed in settings.SuppressedAfterFirst)
+                _scores[suppressed] = float.NegativeInfinity;
+        _isFirst = false;
         Penalise();
 
         int token = settings.Temperature == 0 ? TensorPrimitives.IndexOfMax(_scores) : Draw();

@@ -12,31 +12,65 @@ internal static class VisionGraph
     public static GraphBuilder Build(ModelFamily family, Weights weights)
     {
         var graph = new GraphBuilder("vision");
-        graph.Output(Features, family.Vision(graph, weights), ElementType.Float32, "B", "F", family.Shape.HiddenSize);
+        var features = family.Vision(graph, weights);
+        graph.Output(Features, features.Reshape(-1, family.FeatureWidth), ElementType.Float32, "F", family.FeatureWidth);
+
+        var shape = family.Shape;
+        Dim[] size = ["B", shape.KeyValueHeads, shape.CrossLength, shape.HeadSize];
+        foreach (var (layer, (keys, values)) in family.CrossAttention(features, weights).Index())
+        {
+            graph.Output(DecoderGraph.CrossKey(layer), keys, ElementType.Float32, size);
+            graph.Output(DecoderGraph.CrossValue(layer), values, ElementType.Float32, size);
+        }
         return graph;
     }
 
     /// <summary>Runs the graph on each input in turn.</summary>
-    /// <returns>Image features of all of them, [features, D].</returns>
-    public static float[] Run(GraphSession vision, IReadOnlyList<VisionRun> runs, int hiddenSize, RunOptions runOptions, CancellationToken cancellationToken)
+    /// <param name="vision">The graph.</param>
+    /// <param name="family">The family that it is of.</param>
+    /// <param name="runs">Inputs.</param>
+    /// <param name="cross">Receives keys and values of the cross-attention in <paramref name="slot"/>, for families that have it.</param>
+    /// <param name="slot">The caption's slot.</param>
+    /// <param name="runOptions">Carries the request to end a run early.</param>
+    /// <param name="cancellationToken">Ends the work between two runs.</param>
+    /// <returns>Image features of all runs, [features, width].</returns>
+    public static float[] Run(
+        GraphSession vision, ModelFamily family, IReadOnlyList<VisionRun> runs, KvCache? cross, int slot, RunOptions runOptions,
+        CancellationToken cancellationToken)
     {
-        var features = new float[runs.Sum(run => run.Features) * hiddenSize];
-        int filled = 0;
+        int width = family.FeatureWidth, filled = 0;
+        var features = new float[runs.Sum(run => run.Features) * width];
         foreach (var run in runs)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            var values = run.Inputs.ToDictionary(input => input.Key, input => Value(input.Value));
+            using var binding = vision.Session.CreateIoBinding();
+            var values = new List<OrtValue>();
             try
             {
-                using var outputs = vision.Session.Run(runOptions, values, [Features]);
-                var result = outputs[0].GetTensorDataAsSpan<float>();
-                result.CopyTo(features.AsSpan(filled, run.Features * hiddenSize));
-                filled += result.Length;
+                foreach (var (name, tensor) in run.Inputs)
+                    binding.BindInput(name, Keep(Value(tensor)));
+
+                var place = features.AsMemory(filled, run.Features * width);
+                binding.BindOutput(Features, Keep(OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, place, [run.Features, width])));
+                for (int layer = 0; cross is not null && layer < family.Shape.Layers; layer++)
+                {
+                    binding.BindOutput(DecoderGraph.CrossKey(layer), Keep(cross.Keys(layer, slot, 1)));
+                    binding.BindOutput(DecoderGraph.CrossValue(layer), Keep(cross.Values(layer, slot, 1)));
+                }
+
+                vision.Session.RunWithBinding(runOptions, binding);
+                filled += place.Length;
             }
             finally
             {
-                foreach (var value in values.Values)
+                foreach (var value in values)
                     value.Dispose();
+            }
+
+            OrtValue Keep(OrtValue value)
+            {
+                values.Add(value);
+                return value;
             }
         }
         return features;

@@ -16,15 +16,15 @@ internal sealed class WeightMemory : IDisposable
 {
     // ONNX Runtime takes external data from one folder only; shards that lie elsewhere are copied.
     readonly string _folder;
-    readonly Checkpoint _checkpoint;
+    readonly IReadOnlyDictionary<string, StoredTensor> _tensors;
     readonly Dictionary<string, NativeBuffer> _widened = [];
 
-    public WeightMemory(Checkpoint checkpoint)
+    public WeightMemory(IReadOnlyDictionary<string, StoredTensor> tensors)
     {
-        _checkpoint = checkpoint;
+        _tensors = tensors;
 
         // The hub cache holds links: ONNX Runtime refuses them, so the blobs' own folder and names are given.
-        _folder = checkpoint.Tensors.Values.FirstOrDefault() is { } any ? Path.GetDirectoryName(any.File.ResolvedPath)! : checkpoint.Folder;
+        _folder = Path.GetDirectoryName(tensors.Values.First().File.ResolvedPath)!;
     }
 
     /// <summary>Bytes of own memory.</summary>
@@ -37,7 +37,7 @@ internal sealed class WeightMemory : IDisposable
         options.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", _folder);
 
         var values = new List<OrtValue>();
-        foreach (var use in graph.Weights.Where(use => TypeInFile(_checkpoint.Tensors[use.StoredName]) is null))
+        foreach (var use in graph.Weights.Where(use => TypeInFile(_tensors[use.StoredName]) is null))
         {
             var value = Float32Value(use);
             values.Add(value);
@@ -49,7 +49,7 @@ internal sealed class WeightMemory : IDisposable
     /// <summary>The bytes of a weight in its file. For a weight in own memory only the file's being there matters.</summary>
     public ExternalData Place(WeightUse use)
     {
-        var stored = _checkpoint.Tensors[use.StoredName];
+        var stored = _tensors[use.StoredName];
         var fileName = Path.GetFileName(stored.File.ResolvedPath);
         return TypeInFile(stored) is { } type
             ? new ExternalData(fileName, stored.Offset, stored.Length, type)
@@ -78,7 +78,7 @@ internal sealed class WeightMemory : IDisposable
 
     unsafe OrtValue Float32Value(WeightUse use)
     {
-        var stored = _checkpoint.Tensors[use.StoredName];
+        var stored = _tensors[use.StoredName];
         if (!_widened.TryGetValue(use.StoredName, out var buffer))
         {
             buffer = new NativeBuffer(checked((nuint)stored.Elements * sizeof(float)));

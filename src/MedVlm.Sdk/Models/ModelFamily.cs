@@ -1,5 +1,7 @@
+using MedVlm.Checkpoints;
 using MedVlm.Graphs;
 using MedVlm.Imaging;
+using MedVlm.Tokenizers;
 
 namespace MedVlm.Models;
 
@@ -9,7 +11,9 @@ namespace MedVlm.Models;
 /// </summary>
 internal abstract class ModelFamily
 {
-    /// <summary>Tower, projector: the graph from <see cref="VisionRun"/> inputs to image features, [.., features, D].</summary>
+    // ---- What a family must say ----
+
+    /// <summary>The graph from a <see cref="VisionRun"/>'s inputs to image features, [.., features, <see cref="FeatureWidth"/>].</summary>
     public abstract Tensor Vision(GraphBuilder graph, Weights w);
 
     /// <summary>Embeddings with the image features merged in [B, T, D] to the logits of each caption's last token [B, vocab].</summary>
@@ -18,42 +22,89 @@ internal abstract class ModelFamily
     /// <summary>The sizes that the engine needs to lay out inputs and KV cache.</summary>
     public abstract DecoderShape Shape { get; }
 
-    /// <summary>The angles of the decoder's rotary embedding.</summary>
-    public abstract RotarySpec Rotary { get; }
-
-    /// <summary>The token that stands for one image feature in a prompt.</summary>
-    public abstract int ImageTokenId { get; }
-
-    /// <summary>Tokens that end a caption where generation_config.json names none.</summary>
-    public abstract IReadOnlyList<int> DefaultStopTokenIds { get; }
+    /// <summary>The tokenizer of prompts and captions.</summary>
+    public abstract Tokenizer Tokenizer { get; }
 
     /// <summary>Path of the token embedding [vocab, D], which stays on the host.</summary>
     public abstract Weights TokenEmbedding(Weights w);
 
     /// <summary>Images and the user's text to the vision graph's inputs and the prompt.</summary>
+    /// <param name="images">At least one image.</param>
+    /// <param name="instruction">The prompt, defaults filled in; may be empty.</param>
+    /// <param name="options">The caption's other options.</param>
     /// <exception cref="ImageException">The model cannot take an image of this shape.</exception>
-    public abstract ModelInputs Prepare(IReadOnlyList<RgbImage> images, string instruction, ImageDetail detail);
+    public abstract ModelInputs Prepare(IReadOnlyList<RgbImage> images, string instruction, CaptionOptions options);
 
-    /// <summary>Position of each prompt token, on each of the rotary embedding's axes. By default 0, 1, 2, … on one axis.</summary>
-    public virtual PromptPositions Positions(ReadOnlySpan<int> promptIds, ModelInputs inputs) => PromptPositions.Sequential(promptIds.Length);
+    /// <summary>Tokens that end a caption.</summary>
+    public abstract IReadOnlyList<int> StopTokenIds(GenerationConfig generation);
+
+    // ---- What only some families have ----
+
+    /// <summary>The angles of the decoder's rotary embedding; null where it has none.</summary>
+    public virtual RotarySpec? Rotary => null;
+
+    /// <summary>Learned positions [positions, D] that the host adds to the token embedding; null where there are none.</summary>
+    public virtual Weights? PositionEmbedding(Weights w) => null;
+
+    /// <summary>Width of an image feature: the decoder's hidden size where features are merged into the prompt.</summary>
+    public virtual int FeatureWidth => Shape.HiddenSize;
+
+    /// <summary>Whether a prompt token stands for an image feature. Families whose placeholder is no token of the vocabulary use negative ids.</summary>
+    public virtual bool IsPlaceholder(int tokenId) => tokenId < 0;
+
+    /// <summary>Keys and values of each decoder layer's cross-attention, [B, K, features, d], computed once for an image; none without it.</summary>
+    public virtual IReadOnlyList<(Tensor Keys, Tensor Values)> CrossAttention(Tensor imageFeatures, Weights w) => [];
+
+    /// <summary>Tokens at the start of every prompt that see each other both ways; 0 where all attention is causal.</summary>
+    public virtual int PrefixLength => 0;
+
+    /// <summary>Tokens that are never chosen after the first one.</summary>
+    public virtual IReadOnlyList<int> SuppressedAfterFirst => [];
+
+    /// <summary>Prompt of a request that brings none; null takes the library's.</summary>
+    public virtual string? DefaultPrompt => null;
+
+    /// <summary>Where the weights are: the checkpoint's tensors, with those of a companion checkpoint where the family has one.</summary>
+    public virtual IReadOnlyDictionary<string, StoredTensor> Tensors(Checkpoint checkpoint) => checkpoint.Tensors;
+
+    /// <summary>Whether the checkpoint may hold this tensor although nothing reads it.</summary>
+    public virtual bool Ignores(string tensor) => false;
 }
 
-/// <summary>Sizes of a decoder: layers, vocabulary, hidden size D, query heads H, key/value heads K, head size d.</summary>
-internal sealed record DecoderShape(int Layers, int VocabSize, int HiddenSize, int KeyValueHeads, int HeadSize);
+/// <summary>Sizes of a decoder: layers, vocabulary, hidden size D, key/value heads K, head size d.</summary>
+/// <param name="Layers">Decoder layers.</param>
+/// <param name="VocabSize">Rows of the token embedding and of the output head.</param>
+/// <param name="HiddenSize">D.</param>
+/// <param name="KeyValueHeads">K.</param>
+/// <param name="HeadSize">d.</param>
+/// <param name="CrossLength">Image features that each layer's cross-attention sees; 0 without cross-attention.</param>
+internal sealed record DecoderShape(int Layers, int VocabSize, int HiddenSize, int KeyValueHeads, int HeadSize, int CrossLength = 0);
 
 /// <summary>What the decoder graph is given, [B, T, …]: B captions, T tokens of each (the prompt, or one).</summary>
+/// <param name="Embeddings">[B, T, D].</param>
+/// <param name="RotaryOrNull">Rotary embedding of the tokens, where the family has one.</param>
+/// <param name="KvCache">Keys and values of each layer.</param>
+/// <param name="Cross">Keys and values of each layer's cross-attention, [B, K, features, d]; none without it.</param>
+/// <param name="Lengths">How long each row's sequence is.</param>
+/// <param name="LastTokens">int64 [B]: places of the last tokens in [B·T, D].</param>
+/// <param name="SeesAll">bool [1]: whether the tokens of this run see each other both ways; only for families with a prefix.</param>
 internal sealed record DecoderInputs(
-    Tensor Embeddings, Rotary Rotary, IReadOnlyList<KvCacheLayer> KvCache, SequenceLengths Lengths, Tensor LastTokens);
+    Tensor Embeddings, Rotary? RotaryOrNull, IReadOnlyList<KvCacheLayer> KvCache, IReadOnlyList<(Tensor Keys, Tensor Values)> Cross,
+    SequenceLengths Lengths, Tensor LastTokens, Tensor? SeesAll)
+{
+    /// <summary>Rotary embedding of the tokens.</summary>
+    public Rotary Rotary => RotaryOrNull!;
+}
 
-/// <summary>A caption's inputs: runs of the vision graph, in the order of their features in the prompt, and the prompt's text.</summary>
-/// <param name="Vision">Runs of the vision graph.</param>
-/// <param name="Prompt">The prompt, one placeholder token for each image feature.</param>
-internal sealed record ModelInputs(IReadOnlyList<VisionRun> Vision, PromptText Prompt);
-
-/// <summary>A prompt after the chat template.</summary>
-/// <param name="Text">The whole text, image placeholders expanded.</param>
-/// <param name="UserText">The part that the user wrote: special tokens in it are ordinary text.</param>
-internal sealed record PromptText(string Text, Range UserText);
+/// <summary>A caption's inputs.</summary>
+/// <param name="Vision">Runs of the vision graph, in the order of their features in the prompt.</param>
+/// <param name="PromptIds">The prompt, one placeholder for each image feature.</param>
+/// <param name="Positions">Position of each prompt token.</param>
+internal sealed record ModelInputs(IReadOnlyList<VisionRun> Vision, int[] PromptIds, PromptPositions Positions)
+{
+    /// <summary>A prompt whose tokens count 0, 1, 2, …</summary>
+    public ModelInputs(IReadOnlyList<VisionRun> vision, int[] promptIds) : this(vision, promptIds, PromptPositions.Sequential(promptIds.Length)) { }
+}
 
 /// <summary>One run of the vision graph.</summary>
 /// <param name="Inputs">The graph's inputs by name.</param>
@@ -69,4 +120,8 @@ internal sealed record HostTensor(Array Data, long[] Shape);
 internal sealed record PromptPositions(int[][] Axes, int Next)
 {
     public static PromptPositions Sequential(int length) => new([[.. Enumerable.Range(0, length)]], length);
+
+    /// <summary>The same with generated tokens after the prompt.</summary>
+    public PromptPositions Extend(int tokens) =>
+        new([.. Axes.Select(axis => (int[])[.. axis, .. Enumerable.Range(Next, tokens)])], Next + tokens);
 }

@@ -1,26 +1,25 @@
 using System.Collections.Frozen;
 using MedVlm.Checkpoints;
-using MedVlm.Tokenizers;
 
 namespace MedVlm.Models;
 
 /// <summary>Which family runs a checkpoint: one line for each <c>model_type</c> of config.json.</summary>
 internal static class ModelRegistry
 {
-    static readonly FrozenDictionary<string, Func<Checkpoint, Tokenizer, ModelFamily>> s_families =
-        new Dictionary<string, Func<Checkpoint, Tokenizer, ModelFamily>>
+    static readonly FrozenDictionary<string, Func<Checkpoint, ModelFamily>> s_families =
+        new Dictionary<string, Func<Checkpoint, ModelFamily>>
         {
-            ["idefics3"] = (checkpoint, tokenizer) => new SmolVlm(checkpoint, tokenizer),
-            ["smolvlm"] = (checkpoint, tokenizer) => new SmolVlm(checkpoint, tokenizer),
+            ["idefics3"] = checkpoint => new SmolVlm(checkpoint),
+            ["smolvlm"] = checkpoint => new SmolVlm(checkpoint),
         }.ToFrozenDictionary();
 
     /// <summary>The <c>model_type</c>s that this library runs.</summary>
     public static IEnumerable<string> Supported => s_families.Keys.Order(StringComparer.Ordinal);
 
-    /// <summary>Reads config.json and the tokenizer, and makes the family that they belong to.</summary>
+    /// <summary>Reads config.json and makes the family that it names.</summary>
     /// <exception cref="UnsupportedModelException">No family of this <c>model_type</c>.</exception>
     /// <exception cref="CheckpointException">A file is missing or damaged.</exception>
-    public static (ModelFamily Family, Tokenizer Tokenizer) Create(Checkpoint checkpoint)
+    public static ModelFamily Create(Checkpoint checkpoint)
     {
         var type = checkpoint.ReadJson("config.json", FamilyJson.Default.ModelType).Name;
         if (!s_families.TryGetValue(type, out var create))
@@ -28,7 +27,6 @@ internal static class ModelRegistry
                 $"config.json: model_type is \"{type}\", which this version of MedVlm.Sdk does not run. "
                 + $"Supported: {string.Join(", ", Supported)}.");
 
-        var tokenizer = Tokenizer.Load(Path.Combine(checkpoint.Folder, "tokenizer.json"));
-        return (create(checkpoint, tokenizer), tokenizer);
+        return create(checkpoint);
     }
 }

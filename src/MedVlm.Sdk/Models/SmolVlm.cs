@@ -63,39 +63,61 @@ internal sealed class SmolVlm : ModelFamily
     readonly SmolVlmProcessorConfig _processor;
     readonly Tokenizer _tokenizer;
 
-    public SmolVlm(Checkpoint checkpoint, Tokenizer tokenizer)
+    public SmolVlm(Checkpoint checkpoint)
     {
         _config = checkpoint.ReadJson("config.json", FamilyJson.Default.SmolVlmConfig);
         _processor = checkpoint.ReadJson("preprocessor_config.json", FamilyJson.Default.SmolVlmProcessorConfig);
-        _tokenizer = tokenizer;
+        _tokenizer = Tokenizer.Load(checkpoint.PathOf("tokenizer.json"));
 
+        Check(_config.VisionConfig, _config.TextConfig, _config.ScaleFactor, _processor.MaxImageSize.LongestEdge);
         Unsupported.Unless(_config.VisionConfig.HiddenAct == "gelu_pytorch_tanh", "vision_config.hidden_act", _config.VisionConfig.HiddenAct);
         Unsupported.Unless(_config.TextConfig.HiddenAct == "silu", "text_config.hidden_act", _config.TextConfig.HiddenAct);
         Unsupported.Unless(_config.TextConfig.RopeScaling is null or { ValueKind: System.Text.Json.JsonValueKind.Null }, "text_config.rope_scaling", "set");
         Unsupported.Unless(_processor.Resample == SmolVlmProcessorConfig.Lanczos, "resample", $"{_processor.Resample}");
         foreach (var token in (string[])[Start, Image, FakeToken, GlobalImage, EndOfUtterance])
-            Unsupported.Unless(tokenizer.TokenId(token) is not null, "tokenizer.json", $"without the token {token}");
+            Unsupported.Unless(_tokenizer.TokenId(token) is not null, "tokenizer.json", $"without the token {token}");
+    }
+
+    /// <summary>The sizes that graphs and buffers are made from.</summary>
+    static void Check(SmolVlmConfig.Vision vision, SmolVlmConfig.Text text, int scaleFactor, int tile)
+    {
+        Setting.Positive(vision.HiddenSize);
+        Setting.Positive(vision.IntermediateSize);
+        Setting.Positive(vision.ImageSize);
+        Setting.Positive(vision.PatchSize);
+        Setting.Positive(vision.NumHiddenLayers);
+        Setting.Positive(vision.NumAttentionHeads);
+        Setting.Positive(text.HiddenSize);
+        Setting.Positive(text.IntermediateSize);
+        Setting.Positive(text.NumHiddenLayers);
+        Setting.Positive(text.NumAttentionHeads);
+        Setting.Positive(text.NumKeyValueHeads);
+        Setting.Positive(text.HeadSize);
+        Setting.Positive(text.VocabSize);
+        Setting.Positive(scaleFactor);
+        Setting.Divides(vision.ImageSize, vision.PatchSize);
+        Setting.Divides(vision.HiddenSize, vision.NumAttentionHeads);
+        Setting.Divides(vision.PatchesPerSide, scaleFactor);
+        Setting.Divides(text.NumAttentionHeads, text.NumKeyValueHeads);
+        Setting.Divides(text.HeadSize, 2);
+        Setting.Same(tile, vision.ImageSize);
     }
 
     // ---- Inputs ----
 
     /// <inheritdoc/>
-    public override ModelInputs Prepare(IReadOnlyList<RgbImage> images, string instruction, ImageDetail detail)
+    public override ModelInputs Prepare(IReadOnlyList<RgbImage> images, string instruction, CaptionOptions options)
     {
         var runs = new List<VisionRun>();
-        var prompt = new StringBuilder($"{Start}User:");
+        var prompt = new PromptText().Template($"{Start}User:");
         foreach (var image in images)
         {
-            var (tiles, grid) = Tiles(image, detail);
+            var (tiles, grid) = Tiles(image, options.ImageDetail);
             runs.AddRange(tiles.Chunk(Math.Max(PatchesPerRun / _config.VisionConfig.Patches, 1)).Select(Run));
-            AppendPlaceholders(prompt, grid);
+            prompt.Template(Placeholders(grid));
         }
-
-        int start = prompt.Length;
-        prompt.Append(instruction);
-        var userText = start..prompt.Length;
-        prompt.Append($"{EndOfUtterance}\nAssistant:");
-        return new ModelInputs(runs, new PromptText(prompt.ToString(), userText));
+        prompt.User(instruction).Template($"{EndOfUtterance}\nAssistant:");
+        return new ModelInputs(runs, prompt.Encode(_tokenizer));
     }
 
     /// <summary>Cuts an image into tiles of S×S pixels, row by row, and the whole image as the last tile.</summary>
@@ -168,18 +190,20 @@ internal sealed class SmolVlm : ModelFamily
             tiles.Length * _config.FeaturesPerTile);
     }
 
-    void AppendPlaceholders(StringBuilder prompt, TileGrid grid)
+    /// <summary>One placeholder for each image feature: tiles row by row, then the whole image.</summary>
+    string Placeholders(TileGrid grid)
     {
         var tile = string.Concat(Enumerable.Repeat(Image, _config.FeaturesPerTile));
+        var text = new StringBuilder();
         for (int row = 1; row <= grid.Rows; row++)
         {
             for (int column = 1; column <= grid.Columns; column++)
-                prompt.Append($"{FakeToken}<row_{row}_col_{column}>{tile}");
-            prompt.Append('\n');
+                text.Append($"{FakeToken}<row_{row}_col_{column}>{tile}");
+            text.Append('\n');
         }
         if (grid.Rows > 0)
-            prompt.Append('\n');
-        prompt.Append($"{FakeToken}{GlobalImage}{tile}{FakeToken}");
+            text.Append('\n');
+        return text.Append($"{FakeToken}{GlobalImage}{tile}{FakeToken}").ToString();
     }
 
     // ---- Vision: SigLIP tower and projector ----
@@ -247,13 +271,17 @@ internal sealed class SmolVlm : ModelFamily
         _config.TextConfig.HeadSize);
 
     /// <inheritdoc/>
-    public override RotarySpec Rotary => RotarySpec.Standard(_config.TextConfig.HeadSize, _config.TextConfig.RopeTheta);
+    public override RotarySpec? Rotary => RotarySpec.Standard(_config.TextConfig.HeadSize, _config.TextConfig.RopeTheta);
 
     /// <inheritdoc/>
-    public override int ImageTokenId => _config.ImageTokenId;
+    public override Tokenizer Tokenizer => _tokenizer;
 
     /// <inheritdoc/>
-    public override IReadOnlyList<int> DefaultStopTokenIds => [_tokenizer.TokenId(EndOfUtterance)!.Value];
+    public override bool IsPlaceholder(int tokenId) => tokenId == _config.ImageTokenId;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<int> StopTokenIds(GenerationConfig generation) =>
+        generation.EosTokenId ?? [_tokenizer.TokenId(EndOfUtterance)!.Value];
 
     /// <inheritdoc/>
     public override Weights TokenEmbedding(Weights w) => w["model.text_model.embed_tokens"];

@@ -19,11 +19,14 @@ internal static class DecoderCommand
         {
             using var cache = new KvCache(
                 model.Family.Shape, rowsList.Append(1).Max(), (Math.Max(past + 1, prefills.Append(1).Max()) + 255) / 256 * 256);
+            using var cross = model.Family.Shape.CrossLength is > 0 and var features
+                ? new KvCache(model.Family.Shape, rowsList.Append(1).Max(), features)
+                : null;
             using var runOptions = new RunOptions();
 
             foreach (int rows in rowsList)
             {
-                using var step = new DecoderRun(model.Decoder, model.Family, cache, 0, rows, tokens: 1);
+                using var step = new DecoderRun(model.Decoder, model.Family, cache, cross, 0, rows, tokens: 1);
                 Fill(step, model.Family, past);
                 int[] lengths = [.. Enumerable.Repeat(past, rows)];
                 var result = Measurement.Time(
@@ -34,7 +37,7 @@ internal static class DecoderCommand
 
             foreach (int tokens in prefills)
             {
-                using var prefill = new DecoderRun(model.Decoder, model.Family, cache, 0, rows: 1, tokens);
+                using var prefill = new DecoderRun(model.Decoder, model.Family, cache, cross, 0, rows: 1, tokens);
                 Fill(prefill, model.Family, 0);
                 var result = Measurement.Time(
                     "prefill", "tokens/s", () => prefill.Run([0], runOptions), seconds => tokens / seconds, Math.Max(runs / 4, 3));
@@ -64,8 +67,8 @@ internal static class DecoderCommand
         var random = new Random(1);
         foreach (ref float value in run.Embeddings.AsSpan())
             value = random.NextSingle() * 2 - 1;
-        int angles = family.Rotary.Angles;
-        for (int token = 0; token < run.Cos.Length / angles; token++)
-            family.Rotary.Fill(position + token, run.Cos.AsSpan(token * angles, angles), run.Sin.AsSpan(token * angles, angles));
+        if (family.Rotary is { Angles: var angles } rotary)
+            for (int token = 0; token < run.Cos.Length / angles; token++)
+                rotary.Fill(position + token, position + token + 1, run.Cos.AsSpan(token * angles, angles), run.Sin.AsSpan(token * angles, angles));
     }
 }

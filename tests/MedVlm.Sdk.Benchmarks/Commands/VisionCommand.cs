@@ -21,7 +21,7 @@ internal static class VisionCommand
                 var run = Repeat(OneTile(model.Family), tiles);
                 var result = Measurement.Time(
                     "vision", "tiles/s",
-                    () => VisionGraph.Run(model.Vision, [run], model.Family.Shape.HiddenSize, runOptions, CancellationToken.None),
+                    () => VisionGraph.Run(model.Vision, model.Family, [run], null, 0, runOptions, CancellationToken.None),
                     seconds => tiles / seconds, runs);
                 (result with { Model = name, Precision = "fp32", Batch = tiles, Threads = arguments.Threads() }).Print();
                 steps += runs + 1;
@@ -35,7 +35,7 @@ internal static class VisionCommand
     {
         var pixels = new byte[64 * 64 * 3];
         new Random(1).NextBytes(pixels);
-        return family.Prepare([new RgbImage(64, 64, pixels)], "", new ImageDetail { SplitIntoTiles = false }).Vision.Single();
+        return family.Prepare([new RgbImage(64, 64, pixels)], "", new CaptionOptions { ImageDetail = new() { SplitIntoTiles = false } }).Vision.Single();
     }
 
     static VisionRun Repeat(VisionRun run, int times) => new(

@@ -7,7 +7,8 @@ namespace MedVlm.Tests.Models;
 /// <summary>One entry of a family's cases.json, with its tensors.</summary>
 internal sealed record GoldenCase(
     string Name, string Image, string Prompt, int[] InputIds, int MaxNewTokens, int[] GeneratedIds, string Text,
-    string[]? Images = null, string? PromptText = null, bool? DoImageSplitting = null, bool EndsByEos = false)
+    string[]? Images = null, string? PromptText = null, bool? DoImageSplitting = null, int? MinPixels = null, int? MaxPixels = null,
+    float? RepetitionPenalty = null)
 {
     static readonly JsonSerializerOptions s_json = new()
     {
@@ -33,6 +34,26 @@ internal sealed record GoldenCase(
     static IEnumerable<GoldenCase> Read(string family) =>
         JsonSerializer.Deserialize<GoldenCase[]>(File.ReadAllText(Path.Combine(TestFolders.Goldens, family, "cases.json")), s_json)!
             .Select(golden => golden with { Family = family });
+
+    /// <summary>The case as a request to a captioner.</summary>
+    public CaptionRequest ToRequest() => new([.. ImagePaths.Select(path => MedicalImage.FromFile(path))])
+    {
+        Id = Name,
+        Options = new CaptionOptions
+        {
+            Prompt = Prompt,
+            MaxNewTokens = MaxNewTokens,
+            RepetitionPenalty = RepetitionPenalty ?? 1,
+            ImageDetail = new ImageDetail { SplitIntoTiles = DoImageSplitting, MinPixels = MinPixels, MaxPixels = MaxPixels },
+        },
+    };
+
+    /// <summary>Whether the case's file holds a tensor.</summary>
+    public bool Has(string tensor)
+    {
+        using var file = SafetensorsFile.Open(Path.Combine(TestFolders.Goldens, Family, $"{Name}.safetensors"));
+        return file.Tensors.ContainsKey(tensor);
+    }
 
     /// <summary>A tensor of the case's file.</summary>
     public float[] Tensor(string tensor)
