@@ -52,8 +52,9 @@ internal sealed record EdgeSize(int LongestEdge);
 /// </remarks>
 internal sealed class SmolVlm : ModelFamily
 {
-    // Tiles of one run: enough rows for the matrix products, and a workspace that does not grow with the image.
-    const int TilesPerRun = 4;
+    // Patches of one run: as many rows keep the matrix products busy, more of them only take workspace, 100 MiB for each 1,024 in
+    // SmolVLM-500M (docs/performance.md).
+    const int PatchesPerRun = 1024;
 
     const string Start = "<|im_start|>", Image = "<image>", FakeToken = "<fake_token_around_image>", GlobalImage = "<global-img>",
         EndOfUtterance = "<end_of_utterance>";
@@ -112,7 +113,7 @@ internal sealed class SmolVlm : ModelFamily
         foreach (var image in images)
         {
             var (tiles, grid) = Tiles(image, options.ImageDetail);
-            runs.AddRange(tiles.Chunk(TilesPerRun).Select(Run));
+            runs.AddRange(tiles.Chunk(Math.Max(PatchesPerRun / _config.VisionConfig.Patches, 1)).Select(Run));
             prompt.Template(Placeholders(grid));
         }
         prompt.User(instruction).Template($"{EndOfUtterance}\nAssistant:");
