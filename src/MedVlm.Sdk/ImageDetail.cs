@@ -10,11 +10,11 @@ public sealed record ImageDetail
     /// times the tiles and about four times the work. Default: null, the checkpoint's (2048 in SmolVLM-500M). Range: 1 to 4096.
     /// </summary>
     [Range(1, 4096)]
-    public int? LongestEdge { get; init; }
+    public int? LongestEdge { get; set; }
 
     /// <summary>
     /// Whether an image is cut into tiles, beside the whole image as one more, or seen as one tile only (SmolVLM, Idefics3).
     /// Default: null, the checkpoint's (true in SmolVLM-500M).
     /// </summary>
-    public bool? SplitIntoTiles { get; init; }
+    public bool? SplitIntoTiles { get; set; }
 }
