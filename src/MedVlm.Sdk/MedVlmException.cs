@@ -38,7 +38,7 @@ public sealed class ImageException : MedVlmException
     public ImageException(string message, Exception? innerException = null) : base(message, innerException) { }
 }
 
-/// <summary>No usable native ONNX Runtime: the application references none, or it does not load.</summary>
+/// <summary>A native library is missing or does not load: ONNX Runtime, which runs the models, or libvips, which decodes images.</summary>
 public sealed class NativeRuntimeException : MedVlmException
 {
     /// <inheritdoc cref="MedVlmException(string, Exception?)"/>

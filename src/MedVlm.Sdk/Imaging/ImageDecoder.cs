@@ -26,6 +26,8 @@ internal static class ImageDecoder
     {
         ImageReader.CheckLength(encoded.Length, limits);
         var format = ImageFormat.Recognise(encoded.Span);
+        if (format.ClaimedSize(encoded.Span) is var (claimedWidth, claimedHeight))
+            CheckSize(format.Name, claimedWidth, claimedHeight, limits);
         LibVips.Start();
         using var source = Source.NewFromMemory(AsArray(encoded));
         using var image = Open(format, source);
@@ -37,14 +39,14 @@ internal static class ImageDecoder
     }
 
     /// <exception cref="ImageException">The image has too many pixels.</exception>
-    public static void CheckSize(string format, int width, int height, ImageLimits limits)
+    public static void CheckSize(string format, long width, long height, ImageLimits limits)
     {
-        if ((long)width * height > limits.MaxPixels)
+        if (width > MaxSide || height > MaxSide)
+            throw new ImageException($"The {format} is {width} x {height} pixels; no side may be longer than {MaxSide}. Cut or scale it down.");
+        if (width * height > limits.MaxPixels)
             throw new ImageException(
                 $"The {format} is {width} x {height} pixels, more than the {limits.MaxPixels} pixels that ImageLimits.MaxPixels allows. " +
                 "Scale it down, or raise the limit if the source is trusted.");
-        if (width > MaxSide || height > MaxSide)
-            throw new ImageException($"The {format} is {width} x {height} pixels; no side may be longer than {MaxSide}. Cut or scale it down.");
     }
 
     static Image Open(ImageFormat format, Source source)

@@ -3,7 +3,11 @@ using NetVips;
 namespace MedVlm.Imaging;
 
 /// <summary>A file format that is read, known by its first bytes and opened by its own loader alone.</summary>
-/// <remarks>libvips is never asked to guess: a guess would lead hostile files to loaders that nobody here has tested.</remarks>
+/// <remarks>
+/// libvips is never asked to guess: a guess would lead hostile files to loaders that nobody here has tested. Two formats are not the
+/// reference's to the last bit: a transparent pixel of a GIF is black, where Pillow looks up its palette colour, and AVIF and lossy
+/// WebP have other decoder versions behind them.
+/// </remarks>
 /// <param name="Name">As in error messages.</param>
 /// <param name="Open">Reads the header; pixels follow when they are fetched, from top to bottom.</param>
 internal sealed record ImageFormat(string Name, Func<Source, Image> Open)
@@ -22,6 +26,9 @@ internal sealed record ImageFormat(string Name, Func<Source, Image> Open)
     static ReadOnlySpan<byte> JpegMark => [0xFF, 0xD8, 0xFF];
 
     static ReadOnlySpan<byte> PngMark => [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A];
+
+    /// <summary>Width and height to check before libvips sees the file; null where libvips can be trusted to read them.</summary>
+    public (long Width, long Height)? ClaimedSize(ReadOnlySpan<byte> file) => this == Avif ? AvifBoxes.ClaimedSize(file) : null;
 
     /// <summary>What the file says it is.</summary>
     /// <exception cref="ImageException">It is none of the formats above.</exception>

@@ -12,7 +12,7 @@ internal static class LibVips
     {
         if (!ModuleInitializer.VipsInitialized)
             throw new NativeRuntimeException(
-                "libvips, which decodes images, cannot be loaded. Add the package NetVips.Native for this platform, or install libvips 8.15 or later.",
+                "libvips, which decodes images, cannot be loaded. Add the package NetVips.Native for this platform, or install libvips 8.18 or later.",
                 ModuleInitializer.Exception);
 
         NetVips.NetVips.BlockUntrusted = true;   // loaders that libvips does not fuzz: SVG, PDF, ImageMagick, …

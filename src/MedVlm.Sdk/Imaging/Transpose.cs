@@ -17,6 +17,7 @@ internal static class Transpose
     const int Tile = 8;
 
     /// <summary>Rows [up to 32, <paramref name="rowBytes"/>] to columns [<paramref name="rowBytes"/>, 32]; missing rows repeat the last.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void RowsToColumns(ReadOnlySpan<byte> rows, int rowBytes, Span<byte> columns)
     {
         int count = rows.Length / rowBytes;
@@ -40,6 +41,7 @@ internal static class Transpose
     }
 
     /// <summary>Columns [<paramref name="rowBytes"/>, 32] back to rows [up to 32, <paramref name="rowBytes"/>].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void ColumnsToRows(ReadOnlySpan<byte> columns, int rowBytes, Span<byte> rows)
     {
         int count = rows.Length / rowBytes;
@@ -60,6 +62,7 @@ internal static class Transpose
                 rows[y * rowBytes + x] = columns[x * Band + y];
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void TransposeTiles(ref Lanes lanes)
     {
         Swap(ref lanes, 4, 32, 0x0000_0000_FFFF_FFFF);

@@ -3,14 +3,11 @@ using MedVlm.Tokenizers;
 
 namespace MedVlm.Inference;
 
-/// <summary>
-/// A caption's text as it grows: whole characters, no white space around the whole, and nothing that may still turn out to be part of a
-/// stop sequence.
-/// </summary>
+/// <summary>A caption's text as it grows: whole characters, and nothing that may still turn out to be part of a stop sequence.</summary>
 internal sealed class CaptionText(StreamingDetokenizer detokenizer, IReadOnlyList<string> stopSequences)
 {
     readonly StringBuilder _held = new();
-    readonly StringBuilder _text = new();
+    readonly TrimmedText _text = new();
 
     /// <summary>What has been handed out so far.</summary>
     public string Text => _text.ToString();
@@ -31,19 +28,21 @@ internal sealed class CaptionText(StreamingDetokenizer detokenizer, IReadOnlyLis
         _held.Append(piece);
         var held = _held.ToString();
 
-        int end = stopSequences.Select(stop => held.IndexOf(stop, StringComparison.Ordinal)).Where(at => at >= 0).DefaultIfEmpty(-1).Min();
+        int end = FirstStop(held);
         Stopped = end >= 0;
         if (!Stopped)
             end = isLast ? held.Length : held.Length - stopSequences.Select(stop => Overlap(held, stop)).DefaultIfEmpty(0).Max();
 
-        // Models begin with a blank, as in the middle of a sentence; one at the end waits for what follows.
-        var certain = held[..end].TrimEnd();
-        _held.Remove(0, certain.Length);
-        if (_text.Length == 0)
-            certain = certain.TrimStart();
-        _text.Append(certain);
-        return certain;
+        _held.Remove(0, end);
+        return _text.Add(held[..end]);
     }
+
+    /// <summary>Where the stop sequence begins that is the first to be complete, the longest of those that end together; -1 if there is none.</summary>
+    int FirstStop(string text) => stopSequences
+        .Select(stop => (Start: text.IndexOf(stop, StringComparison.Ordinal), stop.Length))
+        .Where(stop => stop.Start >= 0)
+        .OrderBy(stop => stop.Start + stop.Length).ThenBy(stop => stop.Start)
+        .Select(stop => stop.Start).FirstOrDefault(-1);
 
     /// <summary>Characters at the end of <paramref name="text"/> that <paramref name="stop"/> begins with.</summary>
     static int Overlap(string text, string stop)

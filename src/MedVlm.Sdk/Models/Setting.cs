@@ -23,8 +23,21 @@ internal static class Setting
     {
         if (whole % part != 0)
             throw new CheckpointException(
-                $"config.json: {Key(wholePath)} is {whole}, which is no multiple of {Key(partPath)} {part}. The file is damaged: fetch it again.");
+                $"config.json: {Key(wholePath)} is {whole}, which is no multiple of {KeyAndValue(partPath, part)}. The file is damaged: fetch it again.");
     }
+
+    /// <exception cref="CheckpointException">Two files disagree.</exception>
+    public static void Same(
+        int processor, int model, [CallerArgumentExpression(nameof(processor))] string processorPath = "",
+        [CallerArgumentExpression(nameof(model))] string modelPath = "")
+    {
+        if (processor != model)
+            throw new CheckpointException(
+                $"preprocessor_config.json: {Key(processorPath)} is {processor}, but config.json has {Key(modelPath)} {model}. "
+                + "The files are of different models: take both from one revision.");
+    }
+
+    static string KeyAndValue(string path, int value) => int.TryParse(path, out _) ? $"{value}" : $"{Key(path)} {value}";
 
     static string Key(string path) => JsonNamingPolicy.SnakeCaseLower.ConvertName(path.Split('.')[^1]);
 }

@@ -68,12 +68,38 @@ internal sealed class SmolVlm : ModelFamily
         _processor = checkpoint.ReadJson("preprocessor_config.json", FamilyJson.Default.SmolVlmProcessorConfig);
         _tokenizer = tokenizer;
 
+        Check(_config.VisionConfig, _config.TextConfig, _config.ScaleFactor, _processor.MaxImageSize.LongestEdge);
         Unsupported.Unless(_config.VisionConfig.HiddenAct == "gelu_pytorch_tanh", "vision_config.hidden_act", _config.VisionConfig.HiddenAct);
         Unsupported.Unless(_config.TextConfig.HiddenAct == "silu", "text_config.hidden_act", _config.TextConfig.HiddenAct);
         Unsupported.Unless(_config.TextConfig.RopeScaling is null or { ValueKind: System.Text.Json.JsonValueKind.Null }, "text_config.rope_scaling", "set");
         Unsupported.Unless(_processor.Resample == SmolVlmProcessorConfig.Lanczos, "resample", $"{_processor.Resample}");
         foreach (var token in (string[])[Start, Image, FakeToken, GlobalImage, EndOfUtterance])
             Unsupported.Unless(tokenizer.TokenId(token) is not null, "tokenizer.json", $"without the token {token}");
+    }
+
+    /// <summary>The sizes that graphs and buffers are made from.</summary>
+    static void Check(SmolVlmConfig.Vision vision, SmolVlmConfig.Text text, int scaleFactor, int tile)
+    {
+        Setting.Positive(vision.HiddenSize);
+        Setting.Positive(vision.IntermediateSize);
+        Setting.Positive(vision.ImageSize);
+        Setting.Positive(vision.PatchSize);
+        Setting.Positive(vision.NumHiddenLayers);
+        Setting.Positive(vision.NumAttentionHeads);
+        Setting.Positive(text.HiddenSize);
+        Setting.Positive(text.IntermediateSize);
+        Setting.Positive(text.NumHiddenLayers);
+        Setting.Positive(text.NumAttentionHeads);
+        Setting.Positive(text.NumKeyValueHeads);
+        Setting.Positive(text.HeadSize);
+        Setting.Positive(text.VocabSize);
+        Setting.Positive(scaleFactor);
+        Setting.Divides(vision.ImageSize, vision.PatchSize);
+        Setting.Divides(vision.HiddenSize, vision.NumAttentionHeads);
+        Setting.Divides(vision.PatchesPerSide, scaleFactor);
+        Setting.Divides(text.NumAttentionHeads, text.NumKeyValueHeads);
+        Setting.Divides(text.HeadSize, 2);
+        Setting.Same(tile, vision.ImageSize);
     }
 
     // ---- Inputs ----

@@ -14,5 +14,5 @@ internal sealed record AddedToken(
     /// <summary>Runs of blanks and tabs (as in phi-2's vocabulary) are ordinary text: they may stand in what a user wrote.</summary>
     /// <remarks>Everything else is kept out of it, special or not: Phi-3.5's end of sequence and Qwen2.5's tool calls are not
     /// marked as special, but steer the model all the same.</remarks>
-    public bool IsOrdinaryText { get; } = !Special && string.IsNullOrWhiteSpace(Content);
+    public bool IsOrdinaryText => !Special && string.IsNullOrWhiteSpace(Content);
 }

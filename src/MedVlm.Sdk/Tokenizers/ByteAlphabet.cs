@@ -11,6 +11,9 @@ internal static class ByteAlphabet
     static readonly Dictionary<char, byte> Bytes =
         Characters.Select((character, value) => (character, value)).ToDictionary(pair => pair.character, pair => (byte)pair.value);
 
+    /// <summary>The token of each byte, in order.</summary>
+    public static IEnumerable<string> Tokens => Characters.Select(character => character.ToString());
+
     public static char Character(byte value) => Characters[value];
 
     /// <summary>The bytes of a token. One with a character outside the alphabet is no byte-level token: its UTF-8 stands for it.</summary>

@@ -10,7 +10,9 @@ internal sealed class ByteLevelBpe : ITokenModel
 {
     const int LongWord = 256;   // UTF-16 units; below it the package's quadratic step is not felt
 
-    readonly BpeModel _model;
+    readonly IReadOnlyDictionary<string, int> _vocabulary;
+    readonly BytePairMerges _merges;
+    readonly bool _ignoreMerges;
     readonly NormalizationForm? _normalization;
     readonly Splitter[] _splitters;
     readonly BpeTokenizer _bpe;
@@ -18,8 +20,9 @@ internal sealed class ByteLevelBpe : ITokenModel
 
     public ByteLevelBpe(BpeModel model, NormalizationForm? normalization, Splitter[] splitters)
     {
-        (_model, _normalization, _splitters) = (model, normalization, splitters);
-        _byteIds = [.. Enumerable.Range(0, 256).Select(value => Id(ByteAlphabet.Character((byte)value).ToString()))];
+        (_vocabulary, _merges, _ignoreMerges) = (model.Vocabulary, model.Merges, model.IgnoreMerges);
+        (_normalization, _splitters) = (normalization, splitters);
+        _byteIds = [.. ByteAlphabet.Tokens.Select(Id)];
         _bpe = BpeTokenizer.Create(new BpeOptions(model.Vocabulary) { Merges = model.MergeLines, ByteLevel = true });
     }
 
@@ -42,9 +45,9 @@ internal sealed class ByteLevelBpe : ITokenModel
         }
     }
 
-    void EncodeWord(ReadOnlySpan<char> word, List<int> ids)
+    internal void EncodeWord(ReadOnlySpan<char> word, List<int> ids)
     {
-        if (_model.IgnoreMerges && WholeWord(word) is int id)
+        if (_ignoreMerges && WholeWord(word) is int id)
             ids.Add(id);
         else if (word.Length > LongWord)
             EncodeLongWord(word, ids);
@@ -56,15 +59,15 @@ internal sealed class ByteLevelBpe : ITokenModel
     int? WholeWord(ReadOnlySpan<char> word) =>
         Id(string.Concat(Encoding.UTF8.GetBytes(word.ToString()).Select(ByteAlphabet.Character)));
 
-    void EncodeLongWord(ReadOnlySpan<char> word, List<int> ids)
+    internal void EncodeLongWord(ReadOnlySpan<char> word, List<int> ids)
     {
         var symbols = new List<int>(word.Length);
         foreach (var value in Encoding.UTF8.GetBytes(word.ToString()))
             if (_byteIds[value] is int id)   // as in the reference, a byte without a token is left out
                 symbols.Add(id);
         var merged = symbols.ToArray();
-        ids.AddRange(merged.AsSpan(0, _model.Merges.Apply(merged)));
+        ids.AddRange(merged.AsSpan(0, _merges.Apply(merged)));
     }
 
-    int? Id(string token) => _model.Vocabulary.TryGetValue(token, out var id) ? id : null;
+    int? Id(string token) => _vocabulary.TryGetValue(token, out var id) ? id : null;
 }

@@ -13,7 +13,7 @@ internal static class ByteLevelJson
         var splitters = ReadSplitters(root["pre_tokenizer"]);
         RequireByteLevel(root["post_processor"], optional: true);   // it moves offsets, and adds no tokens
         RequireByteLevel(root["decoder"], optional: false);
-        var model = Model(root["model"]);
+        var model = ReadModel(root["model"]);
         var (vocabulary, added) = TokenizerJson.AddTokens(model.Vocabulary, root["added_tokens"]);
 
         // Only because no checkpoint needs it: a plain range would have to be followed through the normalization.
@@ -36,9 +36,10 @@ internal static class ByteLevelJson
         var steps = Steps(preTokenizer).Take(MostSplitters + 1).ToList();
         if (steps.Count > MostSplitters)
             throw preTokenizer.Damaged($"has more than {MostSplitters} steps");
-        if (steps.FindIndex(step => step["type"].Text() == "ByteLevel") is var byteLevel && byteLevel != steps.Count - 1)
-            throw preTokenizer.Unsupported("one \"ByteLevel\" at its end");
-        return [.. steps.Select(ReadSplitter).OfType<Splitter>()];
+        var splitters = steps.Select(ReadSplitter).ToList();
+        if (steps.FindIndex(step => step["type"].Text() == "ByteLevel") != steps.Count - 1)
+            throw preTokenizer.Refused("does not have one \"ByteLevel\", at its end");
+        return [.. splitters.OfType<Splitter>()];
     }
 
     /// <summary>A sequence's steps in order, whatever is nested in it (JSON's depth is bounded by the parser).</summary>
@@ -73,7 +74,7 @@ internal static class ByteLevelJson
 
         var pattern = step["pattern"]["Regex"];
         return Splitters.ForPattern(pattern.Text())
-            ?? throw pattern.Unsupported("the patterns of GPT-2", "of Qwen2");   // .NET's Regex would be wrong above U+FFFF
+            ?? throw pattern.Unsupported("the pattern of GPT-2", "the pattern of Qwen2");   // .NET's Regex would be wrong above U+FFFF
     }
 
     static void RequireByteLevel(JsonField part, bool optional)
@@ -84,7 +85,7 @@ internal static class ByteLevelJson
             throw (part.IsNull ? part : part["type"]).Unsupported(optional ? ["\"ByteLevel\"", "none"] : ["\"ByteLevel\""]);
     }
 
-    static BpeModel Model(JsonField model)
+    internal static BpeModel ReadModel(JsonField model)
     {
         if (model["byte_fallback"].Flag(fallback: false))
             throw model["byte_fallback"].Unsupported("false");
@@ -96,7 +97,7 @@ internal static class ByteLevelJson
 
         var vocabulary = ReadVocabulary(model["vocab"]);
         var unknown = model["unk_token"];
-        if (!unknown.IsNull && !Enumerable.Range(0, 256).All(value => vocabulary.ContainsKey(ByteAlphabet.Character((byte)value).ToString())))
+        if (!unknown.IsNull && !ByteAlphabet.Tokens.All(vocabulary.ContainsKey))
             throw unknown.Unsupported("none where a byte has no token");
 
         var lines = new List<string>();
@@ -106,13 +107,13 @@ internal static class ByteLevelJson
 
     static Dictionary<string, int> ReadVocabulary(JsonField vocab)
     {
-        var (vocabulary, tokens) = (new Dictionary<string, int>(), new Dictionary<int, string>());
-        foreach (var (token, field) in vocab.Entries())
+        var (vocabulary, ids) = (new Dictionary<string, int>(), new HashSet<int>());
+        foreach (var field in vocab.Fields())
         {
             var id = field.Whole(TokenizerJson.LargestId);
-            if (!tokens.TryAdd(id, token))
-                throw field.Damaged($"is {id}, which \"{tokens[id]}\" has already");
-            vocabulary.Add(token, id);
+            if (!ids.Add(id))
+                throw field.Damaged($"is {id}, which \"{vocabulary.First(entry => entry.Value == id).Key}\" has already");
+            vocabulary.Add(field.Name!, id);
         }
         return vocabulary.Count > 0 ? vocabulary : throw vocab.Damaged("is empty");
     }
@@ -123,11 +124,13 @@ internal static class ByteLevelJson
         foreach (var item in field.Items())
         {
             var (left, right) = Pair(item);
-            if (Array.Find([left, right, left + right], token => !vocabulary.ContainsKey(token)) is string missing)
-                throw item.Damaged($"needs the token \"{missing}\", which model.vocab lacks");
-            if (!merges.TryAdd(vocabulary[left], vocabulary[right], vocabulary[left + right]))
+            if (!merges.TryAdd(Id(left), Id(right), Id(left + right)))
                 throw item.Damaged($"repeats the merge of \"{left}\" and \"{right}\"");
             lines.Add($"{left} {right}");
+
+            int Id(string token) => vocabulary.TryGetValue(token, out var id)
+                ? id
+                : throw item.Damaged($"needs the token \"{token}\", which model.vocab lacks");
         }
         return merges;
     }

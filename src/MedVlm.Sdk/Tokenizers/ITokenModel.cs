@@ -1,19 +1,7 @@
-using System.Text;
-
 namespace MedVlm.Tokenizers;
 
 /// <summary>Text without added tokens to ids. One implementation for each kind of model; safe for many threads.</summary>
 internal interface ITokenModel
 {
     void Encode(string stretch, List<int> ids);
-}
-
-/// <summary>Ids to text, one at a time; the state of one text, for one thread.</summary>
-internal interface ITokenDecoder
-{
-    /// <summary>Appends the text that is certain after this id. A later id never changes it.</summary>
-    void Add(int id, StringBuilder text);
-
-    /// <summary>Appends what was held back for an id that did not come, and begins anew.</summary>
-    void Flush(StringBuilder text);
 }

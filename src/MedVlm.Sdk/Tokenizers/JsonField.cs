@@ -3,20 +3,41 @@ using System.Text.Json;
 namespace MedVlm.Tokenizers;
 
 /// <summary>A value of tokenizer.json that knows its place, so that every complaint names file, key and fault.</summary>
-internal readonly struct JsonField(string file, string path, JsonElement value)
+/// <param name="File">The file's name.</param>
+/// <param name="Parent">Path of the value that holds this one.</param>
+/// <param name="Name">Name in an object; null in an array and for the whole file.</param>
+/// <param name="Index">Index in an array.</param>
+/// <param name="Value">The value; of kind Undefined where it is missing.</param>
+internal readonly record struct JsonField(string File, string Parent, string? Name, int Index, JsonElement Value)
 {
+    const int NoIndex = -1;
     const int LongestQuote = 60;
 
-    public bool IsNull => value.ValueKind is JsonValueKind.Null or JsonValueKind.Undefined;
+    public static JsonField Root(string file, JsonElement value) => new(file, "", null, NoIndex, value);
 
-    public bool IsArray => value.ValueKind == JsonValueKind.Array;
+    // Joined only when it is needed: a vocabulary has 150,000 fields.
+    string Path => (Name, Index) switch
+    {
+        (null, NoIndex) => Parent,
+        (null, _) => $"{Parent}[{Index}]",
+        _ => Parent.Length == 0 ? Name : $"{Parent}.{Name}",
+    };
+
+    public bool IsNull => Value.ValueKind is JsonValueKind.Null or JsonValueKind.Undefined;
+
+    public bool IsArray => Value.ValueKind == JsonValueKind.Array;
 
     /// <summary>The field of that name, which counts as null where it is missing.</summary>
-    public JsonField this[string name] => new(file, Join(name), Property(name));
+    public JsonField this[string name] => Value.ValueKind switch
+    {
+        JsonValueKind.Object => new(File, Path, name, NoIndex, Value.TryGetProperty(name, out var property) ? property : default),
+        _ when Path.Length == 0 => throw new CheckpointException($"{File}: the file holds {Quote()}, but a tokenizer is an object."),
+        _ => throw Wrong("an object"),
+    };
 
-    public string Text() => value.ValueKind == JsonValueKind.String && Characters() is string text ? text : throw Wrong("text");
+    public string Text() => Value.ValueKind == JsonValueKind.String && Characters() is string text ? text : throw Wrong("text");
 
-    public bool Flag() => value.ValueKind switch
+    public bool Flag() => Value.ValueKind switch
     {
         JsonValueKind.True => true,
         JsonValueKind.False => false,
@@ -26,7 +47,7 @@ internal readonly struct JsonField(string file, string path, JsonElement value)
     public bool Flag(bool fallback) => IsNull ? fallback : Flag();
 
     public int Whole(int largest) =>
-        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number) && number >= 0 && number <= largest
+        Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var number) && number >= 0 && number <= largest
             ? number
             : throw Wrong($"a whole number from 0 to {largest}");
 
@@ -35,63 +56,54 @@ internal readonly struct JsonField(string file, string path, JsonElement value)
     {
         if (IsNull)
             yield break;
-        if (value.ValueKind != JsonValueKind.Array)
+        if (!IsArray)
             throw Wrong("an array");
 
-        var index = 0;
-        foreach (var item in value.EnumerateArray())
-            yield return new JsonField(file, $"{path}[{index++}]", item);
+        var (path, index) = (Path, 0);
+        foreach (var item in Value.EnumerateArray())
+            yield return new JsonField(File, path, null, index++, item);
     }
 
-    /// <summary>The fields of an object, with their names.</summary>
-    public IEnumerable<(string Name, JsonField Field)> Entries()
+    /// <summary>The fields of an object, by name.</summary>
+    public IEnumerable<JsonField> Fields()
     {
-        if (value.ValueKind != JsonValueKind.Object)
+        if (Value.ValueKind != JsonValueKind.Object)
             throw Wrong("an object");
 
-        foreach (var property in value.EnumerateObject())
-        {
-            string name;
-            try
-            {
-                name = property.Name;
-            }
-            catch (InvalidOperationException)
-            {
-                throw Damaged("has a name that is no Unicode text");
-            }
-            yield return (name, new JsonField(file, $"{path}[\"{name}\"]", property.Value));
-        }
+        var path = Path;
+        foreach (var property in Value.EnumerateObject())
+            yield return new JsonField(File, path, ReadName(property), NoIndex, property.Value);
     }
 
     /// <summary>The file breaks its own format.</summary>
     public CheckpointException Damaged(string fault) =>
-        new($"{file}: {path} {fault}. The file is damaged: take it anew from the checkpoint's source.");
+        new($"{File}: {Path} {fault}. The file is damaged: take it anew from the checkpoint's source.");
 
     public CheckpointException Wrong(string expected) => Damaged($"is {Quote()}; expected is {expected}");
 
     /// <summary>The file may be right, but asks for what this library does not do.</summary>
+    public CheckpointException Refused(string fault) => new($"{File}: {Path} {fault}. This library cannot run this tokenizer.");
+
     public CheckpointException Unsupported(params string[] supported) =>
-        new($"{file}: {path} is {Quote()}; supported {(supported.Length == 1 ? "is" : "are")} {string.Join(", ", supported)}. "
-            + "This library cannot run this tokenizer.");
+        Refused($"is {Quote()}; supported {(supported.Length == 1 ? "is" : "are")} {string.Join(", ", supported)}");
 
-    public override string ToString() => $"{path} = {Quote()}";
-
-    string Join(string name) => path.Length == 0 ? name : $"{path}.{name}";
-
-    JsonElement Property(string name) => value.ValueKind switch
+    string ReadName(JsonProperty property)
     {
-        JsonValueKind.Object => value.TryGetProperty(name, out var property) ? property : default,
-        _ => throw (path.Length == 0
-            ? new CheckpointException($"{file}: the file is {Quote()}; expected is an object. It is no tokenizer of the tokenizers library.")
-            : Wrong("an object")),
-    };
+        try
+        {
+            return property.Name;
+        }
+        catch (InvalidOperationException)
+        {
+            throw Damaged("has a name that is no Unicode text");
+        }
+    }
 
     string? Characters()
     {
         try
         {
-            return value.GetString();
+            return Value.GetString();
         }
         catch (InvalidOperationException)   // half of a surrogate pair, or bytes that are no UTF-8
         {
@@ -99,13 +111,13 @@ internal readonly struct JsonField(string file, string path, JsonElement value)
         }
     }
 
-    string Quote() => value.ValueKind switch
+    string Quote() => Value.ValueKind switch
     {
         JsonValueKind.Undefined => "missing",
         JsonValueKind.Object => "an object",
         JsonValueKind.Array => "an array",
         JsonValueKind.String => Characters() is string text ? $"\"{Shorten(text)}\"" : "no Unicode text",
-        _ => Shorten(value.GetRawText()),
+        _ => Shorten(Value.GetRawText()),
     };
 
     static string Shorten(string text) => text.Length <= LongestQuote ? text : string.Concat(text.AsSpan(0, LongestQuote), "…");

@@ -28,7 +28,8 @@ internal sealed class Tokenizer
     /// <summary>One more than the largest token id.</summary>
     public int VocabularySize => _vocabulary.Size;
 
-    /// <summary>Id of a token as tokenizer.json writes it (a byte-level vocabulary has "Ġimage", not " image"); null if there is none.</summary>
+    /// <summary>Id of a token as tokenizer.json writes it; null if there is none.</summary>
+    /// <remarks>A byte-level vocabulary has "Ġimage", not " image". Added tokens are written as they are.</remarks>
     public int? TokenId(string token) => _vocabulary.TokenId(token);
 
     /// <summary>Whether the id is a control token, which never belongs into a caption.</summary>

@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace MedVlm.Tokenizers;
 
 /// <summary>Reads the tokenizer.json of Hugging Face's tokenizers library.</summary>
-/// <remarks>The file is not trusted: sizes are bounded before memory is taken, and every fault is a <see cref="CheckpointException"/>.</remarks>
+/// <remarks>The file is not trusted: sizes are bounded before memory is taken, any fault is a <see cref="CheckpointException"/>.</remarks>
 internal static class TokenizerJson
 {
     /// <summary>The vocabulary tables grow with the largest id; the largest vocabularies have some 260,000.</summary>
@@ -34,7 +34,7 @@ internal static class TokenizerJson
     public static Tokenizer Parse(ReadOnlyMemory<byte> json, string file)
     {
         using var document = ParseDocument(json, file);
-        var root = new JsonField(file, "", document.RootElement);
+        var root = JsonField.Root(file, document.RootElement);
         return root["model"]["type"] switch
         {
             { IsNull: false } type when type.Text() == "BPE" => ByteLevelJson.Read(root),
@@ -46,18 +46,22 @@ internal static class TokenizerJson
     public static (Vocabulary, List<AddedToken>) AddTokens(Dictionary<string, int> model, JsonField addedTokens)
     {
         var added = new List<AddedToken>();
-        var (contents, contentsById) = (new HashSet<string>(), model.ToDictionary(entry => entry.Value, entry => entry.Key));
-        foreach (var field in addedTokens.Items())
+        var fields = addedTokens.Items().ToList();
+        var (contents, ids) = (new HashSet<string>(), new Dictionary<int, string>());
+        foreach (var field in fields)
         {
             var token = ReadAddedToken(field);
             if (!contents.Add(token.Content))
                 throw field["content"].Damaged($"is \"{token.Content}\", as in an entry before it");
             if (model.TryGetValue(token.Content, out var id) && id != token.Id)
                 throw field["id"].Damaged($"is {token.Id}, but \"{token.Content}\" is {id} in model.vocab");
-            if (!contentsById.TryAdd(token.Id, token.Content) && contentsById[token.Id] != token.Content)
-                throw field["id"].Damaged($"is {token.Id}, which \"{contentsById[token.Id]}\" has already");
+            if (!ids.TryAdd(token.Id, token.Content))
+                throw field["id"].Damaged($"is {token.Id}, which \"{ids[token.Id]}\" has already");
             added.Add(token);
         }
+        foreach (var (token, id) in model)
+            if (ids.TryGetValue(id, out var other) && other != token)
+                throw fields[added.FindIndex(entry => entry.Id == id)]["id"].Damaged($"is {id}, which \"{token}\" has already");
         return (new Vocabulary(model, added), added);
     }
 
@@ -81,7 +85,8 @@ internal static class TokenizerJson
         {
             var place = e.LineNumber is long line ? $" (line {line + 1}, byte {e.BytePositionInLine + 1})" : "";
             throw new CheckpointException(
-                $"{file}: no valid JSON, or a key stands twice in it{place}. The file is damaged: take it anew from the checkpoint's source.", e);
+                $"{file}: no valid JSON, or a key stands twice in it{place}. "
+                + "The file is damaged: take it anew from the checkpoint's source.", e);
         }
     }
 }

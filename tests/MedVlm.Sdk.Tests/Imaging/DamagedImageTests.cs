@@ -71,6 +71,17 @@ public sealed class DamagedImageTests
     }
 
     [Fact]
+    public void An_avif_that_claims_more_than_libvips_can_hold_is_refused()
+    {
+        var avif = (byte[])All["AVIF"].Clone();
+        BinaryPrimitives.WriteInt32BigEndian(avif.AsSpan(avif.AsSpan().IndexOf("ispe"u8) + 8), 0x0D00003D);
+
+        Assert.Equal(
+            "The AVIF is 218103869 x 37 pixels; no side may be longer than 65535. Cut or scale it down.",
+            Assert.Throws<ImageException>(() => Decode(avif)).Message);
+    }
+
+    [Fact]
     public void Limits_can_be_set()
     {
         var file = All["PNG"];

@@ -33,7 +33,7 @@ internal sealed class GoldenLine(JsonElement line)
             yield return $"decoded: {tokenizer.Decode(Ids)}, expected {Decoded}";
         if (tokenizer.Decode(Ids, skipSpecialTokens: false) != DecodedKeepSpecial)
             yield return $"decoded_keep_special: {tokenizer.Decode(Ids, skipSpecialTokens: false)}, expected {DecodedKeepSpecial}";
-        foreach (var fault in StreamFaults(tokenizer))
+        if (StreamFaults(tokenizer).FirstOrDefault() is string fault)
             yield return fault;
     }
 
