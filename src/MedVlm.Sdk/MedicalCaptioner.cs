@@ -29,7 +29,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
 
     MedicalCaptioner(MedicalCaptionerOptions options, string name, LoadedModel model, ILogger logger)
     {
-        (_model, _logger, _slots, _defaultCaption) = (model, logger, options.Slots, options.DefaultCaption);
+        (_model, _logger, _slots, _defaultCaption) = (model, logger, options.Slots, options.DefaultCaption.Snapshot());
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
         _engine = new Engine(model, options.Slots);
         _metadata = new CaptionerMetadata(
@@ -128,7 +128,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         try
         {
-            var options = request.Options ?? _defaultCaption;
+            var options = (request.Options ?? _defaultCaption).Snapshot();
             OptionsChecks.ThrowIfInvalid(options);
 
             long start = Stopwatch.GetTimestamp();
