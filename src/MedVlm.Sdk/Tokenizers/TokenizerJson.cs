@@ -11,14 +11,17 @@ internal static class TokenizerJson
 
     const int LargestFileMiB = 256;
 
-    public static Tokenizer Load(string path)
+    public static Tokenizer Load(string path) => Parse(ReadFile(path), Path.GetFileName(path));
+
+    /// <summary>A file's bytes, if they are not too many.</summary>
+    public static byte[] ReadFile(string path)
     {
         var file = Path.GetFileName(path);
         try
         {
             var bytes = new FileInfo(path).Length;
             return bytes <= LargestFileMiB << 20
-                ? Parse(File.ReadAllBytes(path), file)
+                ? File.ReadAllBytes(path)
                 : throw new CheckpointException($"{file}: {bytes >> 20} MiB; at most {LargestFileMiB} MiB are read. It is no tokenizer.");
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
@@ -37,7 +40,8 @@ internal static class TokenizerJson
         var root = JsonField.Root(file, document.RootElement);
         return root["model"]["type"] switch
         {
-            { IsNull: false } type when type.Text() == "BPE" => ByteLevelJson.Read(root),
+            { IsNull: false } type when type.Text() == "BPE" =>
+                root["model"]["byte_fallback"].Flag(fallback: false) ? ByteFallbackJson.Read(root) : ByteLevelJson.Read(root),
             var type => throw type.Unsupported("\"BPE\""),
         };
     }
@@ -63,6 +67,13 @@ internal static class TokenizerJson
             if (ids.TryGetValue(id, out var other) && other != token)
                 throw fields[added.FindIndex(entry => entry.Id == id)]["id"].Damaged($"is {id}, which \"{token}\" has already");
         return (new Vocabulary(model, added), added);
+    }
+
+    /// <summary>Only because no checkpoint needs it: a plain range would have to be followed through the normalization.</summary>
+    public static void RefuseNormalized(List<AddedToken> added, JsonField addedTokens)
+    {
+        if (added.FindIndex(token => token.Normalized) is >= 0 and var index)
+            throw addedTokens.Items().ElementAt(index)["normalized"].Unsupported("false beside a normalizer");
     }
 
     static AddedToken ReadAddedToken(JsonField field)

@@ -25,9 +25,9 @@ internal sealed class GoldenLine(JsonElement line)
     {
         if (Text is string text)
         {
-            foreach (var key in new[] { "ids", "ids_special" })
-                if (Numbers(key) is int[] expected && !tokenizer.Encode(text).SequenceEqual(expected))
-                    yield return $"{key}: [{string.Join(' ', tokenizer.Encode(text))}], expected [{string.Join(' ', expected)}]";
+            foreach (var (key, start) in new[] { ("ids", []), ("ids_special", tokenizer.Start) })
+                if (Numbers(key) is int[] expected && tokenizer.Encode(text) is var ids && !start.Concat(ids).SequenceEqual(expected))
+                    yield return $"{key}: [{string.Join(' ', start.Concat(ids))}], expected [{string.Join(' ', expected)}]";
         }
         if (tokenizer.Decode(Ids) != Decoded)
             yield return $"decoded: {tokenizer.Decode(Ids)}, expected {Decoded}";
@@ -41,14 +41,17 @@ internal sealed class GoldenLine(JsonElement line)
     {
         var stream = new StreamingDetokenizer(tokenizer);
         var (said, reference) = (new StringBuilder(), new StringBuilder());
+        bool inByteRun = false;
         foreach (var (id, piece) in Ids.Zip(ReferencePieces))
         {
+            if (tokenizer.Decode([id]).Length > 0)   // a token that is skipped ends no run
+                inByteRun = IsByte(tokenizer, id);
             var ours = stream.Add(id);
             said.Append(ours);
             reference.Append(piece);
             if (ours is { Length: > 0 } && char.IsHighSurrogate(ours[^1]))
                 yield return $"pieces: \"{ours}\" ends inside a character";
-            if (!said.ToString().StartsWith(reference.ToString(), StringComparison.Ordinal))
+            if (!inByteRun && !said.ToString().StartsWith(reference.ToString(), StringComparison.Ordinal))
                 yield return $"pieces: \"{said}\" is behind the reference's \"{reference}\"";
             if (!Decoded.StartsWith(said.ToString(), StringComparison.Ordinal))
                 yield return $"pieces: \"{said}\" is no beginning of \"{Decoded}\"";
@@ -57,6 +60,12 @@ internal sealed class GoldenLine(JsonElement line)
         if (said.ToString() != Decoded)
             yield return $"pieces and flush: {said}, expected {Decoded}";
     }
+
+    /// <summary>
+    /// A byte token: the reference gives a character out as soon as its bytes are there, and takes it back where a later byte spoils the
+    /// run (the lines whose tail is null). Ours waits for the end of the run.
+    /// </summary>
+    static bool IsByte(Tokenizer tokenizer, int id) => Enumerable.Range(0, 256).Any(value => tokenizer.TokenId($"<0x{value:X2}>") == id);
 
     int[]? Numbers(string key) =>
         line.TryGetProperty(key, out var ids) ? [.. ids.EnumerateArray().Select(id => id.GetInt32())] : null;
