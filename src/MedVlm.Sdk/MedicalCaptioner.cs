@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using MedVlm.Checkpoints;
 using MedVlm.Inference;
+using MedVlm.Models;
 using MedVlm.Tokenizers;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -67,9 +68,12 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
         var folder = ModelLocator.Find(options.Model);
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
+        var visionTower = options.VisionTower;
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
-            () => LoadedModel.Load(folder, adapter, new RuntimeSettings(options.Threads), cancellationToken), cancellationToken).ConfigureAwait(false);
+            () => LoadedModel.Load(
+                folder, checkpoint => new ModelSource(checkpoint, visionTower), adapter, new RuntimeSettings(options.Threads), cancellationToken),
+            cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;
         LogMessages.ModelLoaded(logger, name, Precision.Fp32, Stopwatch.GetElapsedTime(start).TotalMilliseconds);

@@ -16,6 +16,13 @@ public sealed class MedicalCaptionerOptions
     /// </summary>
     public string? Adapter { get; set; }
 
+    /// <summary>
+    /// Vision tower of a model whose checkpoint may be without one (LLaVA-Med: openai/clip-vit-large-patch14-336): a folder, or a hub id
+    /// in the local cache. A tower given here is taken also where the checkpoint holds one. Default: null, the checkpoint's own, else the
+    /// one that its config.json names. No effect on other models.
+    /// </summary>
+    public string? VisionTower { get; set; }
+
     /// <summary>Number format of weights and arithmetic. Default: <see cref="Precision.Auto"/>.</summary>
     [EnumDataType(typeof(Precision))]
     public Precision Precision { get; set; }

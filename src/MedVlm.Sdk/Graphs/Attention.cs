@@ -19,7 +19,16 @@ internal static class Attention
     /// Grouped-query attention (arXiv:2305.13245), each position sees itself and what came before, KV cache included:
     /// q [B, T, H·d], k and v [B, T, K·d] to [B, T, H·d].
     /// </summary>
-    public static Tensor Causal(Tensor q, Tensor k, Tensor v, KvCacheLayer cache, SequenceLengths lengths, int heads, int keyValueHeads)
+    /// <param name="q">Queries.</param>
+    /// <param name="k">Keys.</param>
+    /// <param name="v">Values.</param>
+    /// <param name="cache">Keys and values of the tokens before.</param>
+    /// <param name="lengths">How long each row's sequence is.</param>
+    /// <param name="heads">H.</param>
+    /// <param name="keyValueHeads">K.</param>
+    /// <param name="window">How many positions each one sees, itself included (sliding window, arXiv:2310.06825); null: all before it.</param>
+    public static Tensor Causal(
+        Tensor q, Tensor k, Tensor v, KvCacheLayer cache, SequenceLengths lengths, int heads, int keyValueHeads, int? window = null)
     {
         var graph = q.Graph;
         var output = $"{cache.PresentKey}/attention";
@@ -27,7 +36,7 @@ internal static class Attention
             "GroupQueryAttention",
             [q, k, v, cache.PastKey, cache.PastValue, lengths.Past, lengths.Total],
             [output, cache.PresentKey, cache.PresentValue],
-            [("num_heads", heads), ("kv_num_heads", keyValueHeads)],
+            [("num_heads", heads), ("kv_num_heads", keyValueHeads), .. window is { } seen ? [("local_window_size", (object)seen)] : Array.Empty<(string, object)>()],
             GraphBuilder.Microsoft);
         return new Tensor(graph, output, q.Width);
     }

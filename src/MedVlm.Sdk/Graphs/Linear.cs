@@ -17,7 +17,7 @@ internal static class LinearWords
     /// Cuts an image into patches and projects each: a convolution whose stride is its kernel, [B, 3, S, S] to [B, P, C],
     /// patches row by row. As a matrix product: no patch is shared, so there is nothing that a convolution could save.
     /// </summary>
-    public static Tensor PatchEmbedding(this Tensor pixels, Weights w, int imageSize, int patchSize, int hiddenSize)
+    public static Tensor PatchEmbedding(this Tensor pixels, Weights w, int imageSize, int patchSize, int hiddenSize, bool bias = true)
     {
         const int Channels = 3;
         int side = imageSize / patchSize;
@@ -27,7 +27,8 @@ internal static class LinearWords
         var patches = pixels.Reshape(0, Channels, side, patchSize, side, patchSize)
                             .Transpose(0, 2, 4, 1, 3, 5)                                      // [B, side, side, 3, p, p]
                             .Reshape(0, side * side, patch);                                  // [B, P, 3·p²]
-        return patches.MatMulTransposed(weight, hiddenSize, w.Path, w.Get(pixels.Graph, ".bias", [hiddenSize], size: nameof(hiddenSize)));
+        return patches.MatMulTransposed(
+            weight, hiddenSize, w.Path, bias ? w.Get(pixels.Graph, ".bias", [hiddenSize], size: nameof(hiddenSize)) : null);
     }
 
     // com.microsoft.FusedMatMul with transB: as fast as MatMul with a transposed copy, and the same bits out.

@@ -20,6 +20,9 @@ internal sealed record Tensor(GraphBuilder Graph, string Name, int Width)
     public Tensor[] Split(params int[] widths) =>
         Graph.Node("Split", [this, Graph.Constant([.. widths.Select(width => (long)width)])], widths, [("axis", -1)]);
 
+    /// <summary>Tensors one after another along a dimension; the others are the same in all.</summary>
+    public static Tensor Concat(int axis, params Tensor[] parts) => parts[0].Graph.Node("Concat", parts, parts[0].Width, [("axis", axis)]);
+
     public Tensor Transpose(params long[] permutation) =>
         Graph.Node("Transpose", [this], permutation[^1] == permutation.Length - 1 ? Width : 0, [("perm", permutation)]);
 }

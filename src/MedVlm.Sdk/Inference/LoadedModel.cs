@@ -10,10 +10,10 @@ internal sealed class LoadedModel : IDisposable
     readonly Checkpoint _checkpoint;
     readonly WeightMemory _weights;
 
-    LoadedModel(Checkpoint checkpoint, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
+    LoadedModel(ModelSource source, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
     {
-        _checkpoint = checkpoint;
-        Family = ModelRegistry.Create(checkpoint);
+        var checkpoint = _checkpoint = source.Checkpoint;
+        Family = ModelRegistry.Create(source);
         Notes = checkpoint.TryReadJson("medvlm.json", FamilyJson.Default.CheckpointNotes) ?? new();
         Generation = checkpoint.TryReadJson("generation_config.json", FamilyJson.Default.GenerationConfig) ?? new();
 
@@ -55,16 +55,18 @@ internal sealed class LoadedModel : IDisposable
     /// <summary>Reads a checkpoint folder and makes its sessions.</summary>
     /// <exception cref="MedVlmException">The checkpoint is damaged or of a family that is not supported, or the native runtime is missing.</exception>
     /// <param name="folder">The checkpoint's folder.</param>
+    /// <param name="source">Adds to the checkpoint what the application said of its companions.</param>
     /// <param name="adapterFolder">Folder of a LoRA adapter that is merged into the weights; null for none.</param>
     /// <param name="settings">How ONNX Runtime is to run the graphs.</param>
     /// <param name="cancellationToken">Gives up at the next stage.</param>
-    public static LoadedModel Load(string folder, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
+    public static LoadedModel Load(
+        string folder, Func<Checkpoint, ModelSource> source, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
     {
         OnnxRuntimeEnvironment.Ensure();
         var checkpoint = Checkpoint.Open(folder);
         try
         {
-            return new LoadedModel(checkpoint, adapterFolder, settings, cancellationToken);
+            return new LoadedModel(source(checkpoint), adapterFolder, settings, cancellationToken);
         }
         catch
         {
