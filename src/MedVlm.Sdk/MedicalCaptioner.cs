@@ -33,7 +33,9 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
         _engine = new Engine(model, options.Slots);
         _metadata = new CaptionerMetadata(
-            name, Precision.Fp32, options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt);
+            name, Precision.Fp32,
+            options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt,
+            model.Notes.Notice);
     }
 
     /// <summary>Loads a model with default options.</summary>

@@ -61,6 +61,7 @@ internal sealed class LoadedModel : IDisposable
     public static LoadedModel Load(string folder, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
     {
         OnnxRuntimeEnvironment.Ensure();
+        ModelRegistry.RefuseUnsupported(folder);
         var checkpoint = Checkpoint.Open(folder);
         try
         {
