@@ -17,11 +17,14 @@ internal sealed class WeightMemory : IDisposable
     // ONNX Runtime takes external data from one folder only; shards that lie elsewhere are copied.
     readonly string _folder;
     readonly IReadOnlyDictionary<string, StoredTensor> _tensors;
+    readonly IReadOnlyDictionary<string, LoraDelta> _deltas;
     readonly Dictionary<string, NativeBuffer> _widened = [];
 
-    public WeightMemory(IReadOnlyDictionary<string, StoredTensor> tensors)
+    /// <param name="tensors">The weights by name.</param>
+    /// <param name="deltas">What an adapter adds to some of them.</param>
+    public WeightMemory(IReadOnlyDictionary<string, StoredTensor> tensors, IReadOnlyDictionary<string, LoraDelta> deltas)
     {
-        _tensors = tensors;
+        (_tensors, _deltas) = (tensors, deltas);
 
         // The hub cache holds links: ONNX Runtime refuses them, so the blobs' own folder and names are given.
         _folder = Path.GetDirectoryName(tensors.Values.First().File.ResolvedPath)!;
@@ -73,7 +76,7 @@ internal sealed class WeightMemory : IDisposable
             TensorDtype.BF16 => (ElementType.BFloat16, sizeof(ushort)),
             _ => default,
         };
-        return size > 0 && stored.Offset % size == 0 && Path.GetDirectoryName(stored.File.ResolvedPath) == _folder ? type : null;
+        return size > 0 && !_deltas.ContainsKey(stored.Name) && stored.Offset % size == 0 && Path.GetDirectoryName(stored.File.ResolvedPath) == _folder ? type : null;
     }
 
     unsafe OrtValue Float32Value(WeightUse use)
@@ -84,6 +87,8 @@ internal sealed class WeightMemory : IDisposable
             buffer = new NativeBuffer(checked((nuint)stored.Elements * sizeof(float)));
             _widened.Add(use.StoredName, buffer);
             Widen.ToFloat32(stored, (float*)buffer.Data);
+            if (_deltas.TryGetValue(use.StoredName, out var delta))
+                delta.AddTo((float*)buffer.Data);
         }
         return OrtValue.CreateTensorValueWithData(
             OrtMemoryInfo.DefaultInstance, Microsoft.ML.OnnxRuntime.Tensors.TensorElementType.Float, use.Shape, (nint)buffer.Data, (long)buffer.Length);
