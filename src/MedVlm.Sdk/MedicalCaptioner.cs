@@ -34,7 +34,9 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
         _engine = new Engine(model, options.Slots);
         _metadata = new CaptionerMetadata(
-            name, Precision.Fp32, options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt);
+            name, Precision.Fp32,
+            options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt,
+            model.Notes.Notice);
     }
 
     /// <summary>Loads a model with default options.</summary>
@@ -72,7 +74,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
             () => LoadedModel.Load(
-                folder, checkpoint => new ModelSource(checkpoint, visionTower), adapter, new RuntimeSettings(options.Threads), cancellationToken),
+                folder, adapter, checkpoint => new ModelSource(checkpoint, visionTower), new RuntimeSettings(options.Threads), cancellationToken),
             cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;

@@ -55,14 +55,24 @@ internal sealed class LoadedModel : IDisposable
     /// <summary>Reads a checkpoint folder and makes its sessions.</summary>
     /// <exception cref="MedVlmException">The checkpoint is damaged or of a family that is not supported, or the native runtime is missing.</exception>
     /// <param name="folder">The checkpoint's folder.</param>
-    /// <param name="source">Adds to the checkpoint what the application said of its companions.</param>
     /// <param name="adapterFolder">Folder of a LoRA adapter that is merged into the weights; null for none.</param>
     /// <param name="settings">How ONNX Runtime is to run the graphs.</param>
     /// <param name="cancellationToken">Gives up at the next stage.</param>
+    public static LoadedModel Load(string folder, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken) =>
+        Load(folder, adapterFolder, checkpoint => new ModelSource(checkpoint), settings, cancellationToken);
+
+    /// <summary>Reads a checkpoint folder, and what the application names beside it, and makes the sessions.</summary>
+    /// <inheritdoc cref="Load(string, string?, RuntimeSettings, CancellationToken)"/>
+    /// <param name="folder">The checkpoint's folder.</param>
+    /// <param name="adapterFolder">Folder of a LoRA adapter that is merged into the weights; null for none.</param>
+    /// <param name="source">Adds to the opened folder what the application names beside it.</param>
+    /// <param name="settings">How ONNX Runtime is to run the graphs.</param>
+    /// <param name="cancellationToken">Gives up at the next stage.</param>
     public static LoadedModel Load(
-        string folder, Func<Checkpoint, ModelSource> source, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
+        string folder, string? adapterFolder, Func<Checkpoint, ModelSource> source, RuntimeSettings settings, CancellationToken cancellationToken)
     {
         OnnxRuntimeEnvironment.Ensure();
+        ModelRegistry.RefuseUnsupported(folder);
         var checkpoint = Checkpoint.Open(folder);
         try
         {

@@ -69,7 +69,7 @@ internal sealed class SmolVlm : ModelFamily
         _processor = checkpoint.ReadJson("preprocessor_config.json", FamilyJson.Default.SmolVlmProcessorConfig);
         _tokenizer = Tokenizer.Load(checkpoint.PathOf("tokenizer.json"));
 
-        Check(_config.VisionConfig, _config.TextConfig, _config.ScaleFactor, _processor.MaxImageSize.LongestEdge);
+        Check(_config.VisionConfig, _config.TextConfig, _config.ScaleFactor, _processor.MaxImageSize);
         Unsupported.Unless(_config.VisionConfig.HiddenAct == "gelu_pytorch_tanh", "vision_config.hidden_act", _config.VisionConfig.HiddenAct);
         Unsupported.Unless(_config.TextConfig.HiddenAct == "silu", "text_config.hidden_act", _config.TextConfig.HiddenAct);
         Unsupported.Unless(_config.TextConfig.RopeScaling is null or { ValueKind: System.Text.Json.JsonValueKind.Null }, "text_config.rope_scaling", "set");
@@ -79,7 +79,7 @@ internal sealed class SmolVlm : ModelFamily
     }
 
     /// <summary>The sizes that graphs and buffers are made from.</summary>
-    static void Check(SmolVlmConfig.Vision vision, SmolVlmConfig.Text text, int scaleFactor, int tile)
+    static void Check(SmolVlmConfig.Vision vision, SmolVlmConfig.Text text, int scaleFactor, EdgeSize tile)
     {
         Setting.Positive(vision.HiddenSize);
         Setting.Positive(vision.IntermediateSize);
@@ -100,7 +100,7 @@ internal sealed class SmolVlm : ModelFamily
         Setting.Divides(vision.PatchesPerSide, scaleFactor);
         Setting.Divides(text.NumAttentionHeads, text.NumKeyValueHeads);
         Setting.Divides(text.HeadSize, 2);
-        Setting.Same(tile, vision.ImageSize);
+        Setting.Same(tile.LongestEdge, vision.ImageSize);
     }
 
     // ---- Inputs ----

@@ -53,7 +53,7 @@ internal static class DecoderCommand
     public static LoadedModel Load(string folder, Arguments arguments)
     {
         long start = Stopwatch.GetTimestamp();
-        var model = LoadedModel.Load(folder, checkpoint => new(checkpoint), null, arguments.Runtime(), CancellationToken.None);
+        var model = LoadedModel.Load(folder, null, arguments.Runtime(), CancellationToken.None);
         new Measurement("load", Math.Round(Stopwatch.GetElapsedTime(start).TotalMilliseconds), "ms")
         {
             Model = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)), Precision = "fp32", Threads = arguments.Threads(),
