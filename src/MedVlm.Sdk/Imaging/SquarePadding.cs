@@ -1,12 +1,19 @@
 namespace MedVlm.Imaging;
 
-/// <summary>Padding to a square and resizing it, without the memory of the square: that of a strip of 1 x 60,000 pixels is 10 GB.</summary>
+/// <summary>Padding to a square and resizing it, without the memory of the square: that of a strip of 1 x 20,000 pixels is 1.2 GB.</summary>
 internal static class SquarePadding
 {
-    /// <summary>Longest side that is padded.</summary>
-    public const int LongestSide = 100_000;
+    /// <summary>Longest side that is padded: the work grows with its square.</summary>
+    public const int LongestSide = 20_000;
 
     const int BandRows = 64;
+
+    /// <summary>The square of an image, and where the image lies in it.</summary>
+    public static (int Side, int Left, int Top) Place(int width, int height)
+    {
+        int side = Math.Max(width, height);
+        return (side, (side - width) / 2, (side - height) / 2);
+    }
 
     /// <summary>
     /// Lays the image in the middle of a square of its longer side (by half a pixel nearer to the top or left) and resizes that as Pillow
@@ -15,7 +22,7 @@ internal static class SquarePadding
     /// <exception cref="ImageException">A side is longer than <see cref="LongestSide"/>.</exception>
     public static RgbImage Resize(RgbImage image, int side, (byte R, byte G, byte B) colour, Resample filter)
     {
-        int square = Math.Max(image.Width, image.Height);
+        var (square, left, top) = Place(image.Width, image.Height);
         if (image.Width == image.Height)
             return image.Resize(side, side, filter);
         if (square > LongestSide)
@@ -23,7 +30,6 @@ internal static class SquarePadding
                 $"The image is {image.Width} x {image.Height} pixels; the model pads images to a square, and this library takes at most "
                 + $"{LongestSide} pixels a side for that. Crop the image.");
 
-        int left = (square - image.Width) / 2, top = (square - image.Height) / 2;
         var empty = new RgbImage(1, 1, [colour.R, colour.G, colour.B]).Pad(square, 1, 0, 0, colour).Resize(side, 1, filter);
         var rows = new RgbImage(side, square, new byte[checked(side * square * RgbImage.Channels)]);
         for (int y = 0; y < square; y++)

@@ -25,7 +25,7 @@ internal static class ClipCheckpoint
     /// <exception cref="UnsupportedModelException">It is another tower than CLIP's ViT-L/14.</exception>
     public static IReadOnlyDictionary<string, StoredTensor> Open(ModelSource source, string named)
     {
-        var folder = Find(source, named);
+        var folder = Find(source, named, HubCache.FromEnvironment(Environment.GetEnvironmentVariable));
         if (!FileNames.Exists(Path.Combine(folder, Checkpoint.WeightsFile)) && !FileNames.Exists(Path.Combine(folder, Checkpoint.IndexFile))
             && FileNames.Exists(Path.Combine(folder, "pytorch_model.bin")))
             throw new CheckpointException(
@@ -39,10 +39,11 @@ internal static class ClipCheckpoint
             .ToDictionary(tensor => tensor.Key[Tower.Length..], tensor => tensor.Value);
     }
 
-    static string Find(ModelSource source, string named)
+    /// <summary>The tower's folder: what the application names, else what config.json does: a folder, or a hub id in the cache.</summary>
+    internal static string Find(ModelSource source, string named, HubCache cache)
     {
         if (source.VisionTower is { } option)
-            return ModelLocator.Find(option);
+            return ModelLocator.Find(option, cache);
 
         // config.json is not trusted: a folder that it names is looked for on this machine only.
         bool isNetworkPath = named.StartsWith(@"\\", StringComparison.Ordinal) || named.StartsWith("//", StringComparison.Ordinal);
@@ -51,7 +52,7 @@ internal static class ClipCheckpoint
             return folder;
         try
         {
-            return ModelLocator.Find(isNetworkPath ? "" : named);
+            return ModelLocator.Find(isNetworkPath ? "" : named, cache);
         }
         catch (ModelNotFoundException e)
         {

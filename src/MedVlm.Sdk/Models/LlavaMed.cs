@@ -102,6 +102,9 @@ internal sealed class LlavaMed : ModelFamily
         return tensors;
     }
 
+    /// <summary>The vision tower's sizes.</summary>
+    internal ClipTower VisionTower => _tower;
+
     // ---- Inputs ----
 
     /// <inheritdoc/>
