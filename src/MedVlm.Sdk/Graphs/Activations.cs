@@ -7,6 +7,9 @@ internal static class ActivationWords
     /// <summary>GELU with the tanh approximation (<c>gelu_pytorch_tanh</c>).</summary>
     public static Tensor GeluTanh(this Tensor x) => x.Graph.Node("FastGelu", [x], x.Width, domain: GraphBuilder.Microsoft);
 
+    /// <summary>GELU by the error function (<c>gelu</c>, torch.nn.GELU).</summary>
+    public static Tensor Gelu(this Tensor x) => x.Graph.Node("Gelu", [x], x.Width, domain: GraphBuilder.Microsoft);
+
     /// <summary><c>x · sigmoid(x)</c>. QuickGelu computes <c>x · sigmoid(alpha · x)</c>.</summary>
     public static Tensor Silu(this Tensor x) => x.Graph.Node("QuickGelu", [x], x.Width, [("alpha", 1f)], GraphBuilder.Microsoft);
 

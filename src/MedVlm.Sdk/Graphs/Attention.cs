@@ -16,6 +16,17 @@ internal static class Attention
         q.Graph.Node("MultiHeadAttention", [q, k, v], q.Width, [("num_heads", heads)], GraphBuilder.Microsoft);
 
     /// <summary>
+    /// Each position sees all features of its row, whose keys and values were computed beforehand: q [B, T, H·d], keys and values
+    /// [B, H, features, d] to [B, T, H·d].
+    /// </summary>
+    public static Tensor Cross(Tensor q, (Tensor Keys, Tensor Values) features, int heads) =>
+        q.Graph.Node("MultiHeadAttention", [q, features.Keys, features.Values], q.Width, [("num_heads", heads)], GraphBuilder.Microsoft);
+
+    /// <summary>Each head by itself: [B, P, H·d] to [B, H, P, d].</summary>
+    public static Tensor SplitHeads(this Tensor x, int heads) =>
+        x.Reshape(0, -1, heads, x.Width / heads).Transpose(0, 2, 1, 3);
+
+    /// <summary>
     /// Grouped-query attention (arXiv:2305.13245), each position sees itself and what came before, KV cache included:
     /// q [B, T, H·d], k and v [B, T, K·d] to [B, T, H·d].
     /// </summary>

@@ -5,6 +5,8 @@ namespace MedVlm.Models;
 /// <summary>Readers for the families' configuration records, written at compile time (no reflection).</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(BlipConfig))]
+[JsonSerializable(typeof(BlipProcessorConfig))]
 [JsonSerializable(typeof(SmolVlmConfig))]
 [JsonSerializable(typeof(SmolVlmProcessorConfig))]
 [JsonSerializable(typeof(ModelType))]

@@ -9,6 +9,7 @@ internal static class ModelRegistry
     static readonly FrozenDictionary<string, Func<Checkpoint, ModelFamily>> s_families =
         new Dictionary<string, Func<Checkpoint, ModelFamily>>
         {
+            ["blip"] = checkpoint => new Blip(checkpoint),
             ["idefics3"] = checkpoint => new SmolVlm(checkpoint),
             ["smolvlm"] = checkpoint => new SmolVlm(checkpoint),
         }.ToFrozenDictionary();

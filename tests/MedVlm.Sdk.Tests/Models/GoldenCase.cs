@@ -8,7 +8,7 @@ namespace MedVlm.Tests.Models;
 internal sealed record GoldenCase(
     string Name, string Image, string Prompt, int[] InputIds, int MaxNewTokens, int[] GeneratedIds, string Text,
     string[]? Images = null, string? PromptText = null, bool? DoImageSplitting = null, int? MinPixels = null, int? MaxPixels = null,
-    float? RepetitionPenalty = null)
+    float? RepetitionPenalty = null, string? FullText = null)
 {
     static readonly JsonSerializerOptions s_json = new()
     {
