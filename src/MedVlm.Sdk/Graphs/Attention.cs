@@ -33,13 +33,33 @@ internal static class Attention
     public static Tensor Causal(Tensor q, Tensor k, Tensor v, KvCacheLayer cache, SequenceLengths lengths, int heads, int keyValueHeads)
     {
         var graph = q.Graph;
+        int size = q.Width / heads, cached = CachedHeadSize(size);
         var output = $"{cache.PresentKey}/attention";
         graph.Node(
             "GroupQueryAttention",
-            [q, k, v, cache.PastKey, cache.PastValue, lengths.Past, lengths.Total],
+            [q.PadHeads(heads, cached), k.PadHeads(keyValueHeads, cached), v.PadHeads(keyValueHeads, cached), cache.PastKey, cache.PastValue,
+                lengths.Past, lengths.Total],
             [output, cache.PresentKey, cache.PresentValue],
-            [("num_heads", heads), ("kv_num_heads", keyValueHeads)],
+            [("num_heads", heads), ("kv_num_heads", keyValueHeads), ("scale", 1 / MathF.Sqrt(size))],
             GraphBuilder.Microsoft);
-        return new Tensor(graph, output, q.Width);
+        return new Tensor(graph, output, heads * cached).CutHeads(heads, size);
+    }
+
+    /// <summary>
+    /// Size of a head in the KV cache: GroupQueryAttention takes multiples of 8 only. Published models have such heads; those of others are
+    /// filled up with zeros, which change no product.
+    /// </summary>
+    public static int CachedHeadSize(int headSize) => (headSize + 7) / 8 * 8;
+
+    static Tensor PadHeads(this Tensor x, int heads, int size)
+    {
+        int padding = size - x.Width / heads;
+        return padding == 0 ? x : x.Reshape(0, -1, heads, size - padding).PadEnd(rank: 4, padding).Reshape(0, -1, heads * size);
+    }
+
+    static Tensor CutHeads(this Tensor x, int heads, int size)
+    {
+        int padding = x.Width / heads - size;
+        return padding == 0 ? x : x.Reshape(0, -1, heads, size + padding).Split(size, padding)[0].Reshape(0, -1, heads * size);
     }
 }

@@ -282,8 +282,8 @@ internal sealed class Engine : IAsyncDisposable
             return;
 
         DropCache();
-        if (_model.Family.Shape.CrossLength is > 0 and var features)
-            _cross = new KvCache(_model.Family.Shape, _slots.Length, features);
+        if (_model.Family.Shape.CrossLength > 0)
+            _cross = KvCache.OfImages(_model.Family.Shape, _slots.Length);
         _cache = new KvCache(_model.Family.Shape, _slots.Length, (slotLength + SlotLengthStep - 1) / SlotLengthStep * SlotLengthStep);
     }
 

@@ -16,7 +16,7 @@ internal sealed record BertNormalization(bool CleanText, bool ChineseChars, bool
         if (CleanText || ChineseChars)
             text = CleanAndSetApart(text);
         if (StripAccents)
-            text = WithoutMarks(text.Normalize(NormalizationForm.FormD));
+            text = WithoutMarks(UnicodeForm.Apply(text, NormalizationForm.FormD));
         return Lowercase ? ToLower(text) : text;
     }
 
