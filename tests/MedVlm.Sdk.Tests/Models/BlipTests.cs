@@ -351,9 +351,9 @@ public sealed class BlipTests
 
     static List<GoldenCase> Cases()
     {
-        var cases = GoldenCase.Names().Where(name => name.StartsWith("blip/", StringComparison.Ordinal)).Select(GoldenCase.Load).ToList();
-        Assert.SkipWhen(cases.Count == 0, "The goldens folder has no blip.");
-        return cases;
+        Assert.SkipWhen(
+            TestFolders.Goldens != Path.Combine(TestFolders.Repository, "tests", "goldens"), "These tests take the checkpoint of our own goldens apart.");
+        return [.. GoldenCase.Names().Where(name => name.StartsWith("blip/", StringComparison.Ordinal)).Select(GoldenCase.Load)];
     }
 
     static async Task SaysWhatTheReferenceSays(string checkpoint)
