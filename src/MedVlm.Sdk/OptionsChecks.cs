@@ -20,6 +20,8 @@ internal static class OptionsChecks
     public static void ThrowIfInvalid(CaptionOptions options)
     {
         Throw(new CaptionOptionsValidator().Validate(null, options), options.GetType());
+        if (options.ImageDetail is { MinPixels: { } min, MaxPixels: { } max } && min > max)
+            throw new OptionsValidationException("", typeof(CaptionOptions), [$"ImageDetail: MinPixels is {min} and MaxPixels {max}, but the first must not be larger."]);
         if (options.StopSequences.Any(string.IsNullOrEmpty))
             throw new OptionsValidationException("", typeof(CaptionOptions), ["StopSequences: a stop sequence is empty, which every text begins with."]);
     }

@@ -10,6 +10,8 @@ internal static class ModelRegistry
         new Dictionary<string, Func<Checkpoint, ModelFamily>>
         {
             ["idefics3"] = checkpoint => new SmolVlm(checkpoint),
+            ["qwen2_5_vl"] = checkpoint => new Qwen25Vl(checkpoint),
+            ["qwen2_vl"] = checkpoint => new Qwen2Vl(checkpoint),
             ["smolvlm"] = checkpoint => new SmolVlm(checkpoint),
         }.ToFrozenDictionary();
 
