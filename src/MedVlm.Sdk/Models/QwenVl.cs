@@ -54,8 +54,8 @@ internal abstract class QwenVl : ModelFamily
     /// <summary>Epsilon of the tower's norms, which config.json does not have.</summary>
     protected const float TowerEpsilon = 1e-6f;
 
-    // Patches of one run, where it has more than one image: enough rows for the matrix products, and a bounded workspace.
-    const int PatchesPerRun = 4096;
+    // Patches of one run, where it has more than one image: as many rows keep the matrix products busy (docs/performance.md).
+    const int PatchesPerRun = 1024;
 
     // Base of the tower's rotary embedding, which config.json does not have.
     const double TowerTheta = 10_000;
@@ -261,6 +261,12 @@ internal abstract class QwenVl : ModelFamily
     /// <inheritdoc/>
     public override IReadOnlyList<int> StopTokenIds(GenerationConfig generation) =>
         generation.EosTokenId ?? _config.EosTokenId ?? [_tokenizer.TokenId(End)!.Value];
+
+    /// <summary>From transformers 4.52 on, adapters call the decoder <c>model.language_model</c> and the tower <c>model.visual</c>.</summary>
+    public override IReadOnlyList<string> ModuleNames(string module) =>
+        module.StartsWith("visual.", StringComparison.Ordinal) ? [module, $"model.{module}"]
+        : module.StartsWith("model.", StringComparison.Ordinal) ? [module, $"model.language_model.{module["model.".Length..]}"]
+        : [module];
 
     /// <inheritdoc/>
     public override Weights TokenEmbedding(Weights w) => w["model.embed_tokens"];
