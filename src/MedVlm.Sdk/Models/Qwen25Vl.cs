@@ -43,7 +43,7 @@ internal sealed class Qwen25Vl : QwenVl
         Setting.Positive(vision.Depth);
         Setting.Positive(vision.IntermediateSize);
         Setting.Positive(vision.WindowSize);
-        Setting.Positive(vision.WindowFeatures);
+        Unsupported.Unless(vision.WindowFeatures > 0, "vision_config.window_size", $"{vision.WindowSize}, less than one image feature");
         Unsupported.Unless(vision.HiddenAct == "silu", "vision_config.hidden_act", vision.HiddenAct);
     }
 
