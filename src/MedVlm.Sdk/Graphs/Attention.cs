@@ -11,9 +11,16 @@ internal sealed record SequenceLengths(Tensor Past, Tensor Total);
 /// <summary>Scaled dot-product attention, scale 1/sqrt(head size).</summary>
 internal static class Attention
 {
-    /// <summary>Every position sees every other: q, k, v [B, P, C] to [B, P, C].</summary>
-    public static Tensor Bidirectional(Tensor q, Tensor k, Tensor v, int heads) =>
-        q.Graph.Node("MultiHeadAttention", [q, k, v], q.Width, [("num_heads", heads)], GraphBuilder.Microsoft);
+    /// <summary>Every position sees every other of its row: q, k, v [B, P, C] to [B, P, C].</summary>
+    /// <param name="q">Queries.</param>
+    /// <param name="k">Keys.</param>
+    /// <param name="v">Values.</param>
+    /// <param name="heads">Heads.</param>
+    /// <param name="lengths">int32 [B]: positions of each row that are there, the rest is padding that nobody sees; null: all are.</param>
+    public static Tensor Bidirectional(Tensor q, Tensor k, Tensor v, int heads, Tensor? lengths = null) =>
+        q.Graph.Node(
+            "MultiHeadAttention", lengths is null ? [q, k, v] : [q, k, v, null, lengths], q.Width, [("num_heads", heads)],
+            GraphBuilder.Microsoft);
 
     /// <summary>
     /// Each position sees all features of its row, whose keys and values were computed beforehand: q [B, T, H·d], keys and values

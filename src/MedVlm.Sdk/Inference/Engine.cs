@@ -143,7 +143,7 @@ internal sealed class Engine : IAsyncDisposable
         start = Stopwatch.GetTimestamp();
         var inputs = generation.Inputs;
         if (generation.Trace is { } trace)
-            (trace.Vision, trace.PromptIds, trace.ImageFeatures) = (inputs.Vision, inputs.PromptIds, features);
+            (trace.Vision, trace.PromptIds, trace.Positions, trace.ImageFeatures) = (inputs.Vision, inputs.PromptIds, inputs.Positions, features);
         if (_model.Family.Rotary?.SwitchLength < generation.SlotLength)
             generation.ImageFeatures = features;
 

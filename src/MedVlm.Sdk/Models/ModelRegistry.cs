@@ -11,6 +11,8 @@ internal static class ModelRegistry
         {
             ["blip"] = checkpoint => new Blip(checkpoint),
             ["idefics3"] = checkpoint => new SmolVlm(checkpoint),
+            ["qwen2_5_vl"] = checkpoint => new Qwen25Vl(checkpoint),
+            ["qwen2_vl"] = checkpoint => new Qwen2Vl(checkpoint),
             ["smolvlm"] = checkpoint => new SmolVlm(checkpoint),
         }.ToFrozenDictionary();
 
