@@ -3,11 +3,27 @@ using System.Threading.Channels;
 
 namespace MedVlm;
 
-/// <summary>Many captions at once over any captioner that writes one.</summary>
-internal static class CaptionBatch
+/// <summary>Many captions at once over any captioner that writes one: what an <see cref="IMedicalCaptioner"/> of your own can build on.</summary>
+public static class CaptionBatch
 {
-    /// <summary>Results as they are ready; a bounded number of requests is under way, counting results that nobody has taken yet.</summary>
-    public static async IAsyncEnumerable<CaptionResult> RunAsync(
+    /// <summary>
+    /// Calls <see cref="IMedicalCaptioner.CaptionAsync"/> for each request and gives results as they are ready. A request that fails is a
+    /// failed result; an error of the source, or <see cref="ObjectDisposedException"/>, ends the stream.
+    /// </summary>
+    /// <param name="captioner">Writes each caption.</param>
+    /// <param name="requests">The requests.</param>
+    /// <param name="maxInFlight">Requests that are under way at once, counting results that nobody has taken yet. At least 1.</param>
+    /// <param name="cancellationToken">Ends the work; leaving the enumeration early does the same.</param>
+    public static IAsyncEnumerable<CaptionResult> RunAsync(
+        IMedicalCaptioner captioner, IAsyncEnumerable<CaptionRequest> requests, int maxInFlight, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(captioner);
+        ArgumentNullException.ThrowIfNull(requests);
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxInFlight, 1);
+        return EnumerateAsync(captioner, requests, maxInFlight, cancellationToken);
+    }
+
+    static async IAsyncEnumerable<CaptionResult> EnumerateAsync(
         IMedicalCaptioner captioner, IAsyncEnumerable<CaptionRequest> requests, int maxInFlight,
         [EnumeratorCancellation] CancellationToken cancellationToken)
     {

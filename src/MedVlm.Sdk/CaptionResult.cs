@@ -3,6 +3,10 @@ using System.Diagnostics.CodeAnalysis;
 namespace MedVlm;
 
 /// <summary>What became of one request of a batch: a caption, or the error that stood in its way.</summary>
+/// <remarks>
+/// Whose fault an <see cref="Error"/> is: an <see cref="ImageException"/> is the image's and will come again, another
+/// <see cref="MedVlmException"/> the model's or the machine's, anything else the request's own source.
+/// </remarks>
 public sealed record CaptionResult
 {
     /// <summary>A request that was captioned.</summary>

@@ -3,7 +3,8 @@ using System.Runtime.CompilerServices;
 namespace MedVlm;
 
 /// <summary>Loads a captioner at its first use, once; a failed attempt is repeated by the next call.</summary>
-internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedicalCaptioner>> load) : IMedicalCaptioner
+/// <remarks>Disposable in both ways: a container that is disposed synchronously refuses to hold what is not.</remarks>
+internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedicalCaptioner>> load) : IMedicalCaptioner, IDisposable
 {
     readonly SemaphoreSlim _loading = new(1);
     volatile IMedicalCaptioner? _loaded;
@@ -52,6 +53,8 @@ internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedical
         ArgumentNullException.ThrowIfNull(serviceType);
         return serviceKey is null && serviceType.IsInstanceOfType(this) ? this : _loaded?.GetService(serviceType, serviceKey);
     }
+
+    public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
     public async ValueTask DisposeAsync()
     {

@@ -29,11 +29,13 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
 
     MedicalCaptioner(MedicalCaptionerOptions options, string name, LoadedModel model, ILogger logger)
     {
-        (_model, _logger, _slots, _defaultCaption) = (model, logger, options.Slots, options.DefaultCaption);
+        (_model, _logger, _slots, _defaultCaption) = (model, logger, options.Slots, options.DefaultCaption.Snapshot());
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
         _engine = new Engine(model, options.Slots);
         _metadata = new CaptionerMetadata(
-            name, Precision.Fp32, options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt);
+            name, Precision.Fp32,
+            options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt,
+            model.Notes.Notice);
     }
 
     /// <summary>Loads a model with default options.</summary>
@@ -66,9 +68,10 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
 
         var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
         var folder = ModelLocator.Find(options.Model);
+        var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
-            () => LoadedModel.Load(folder, new RuntimeSettings(options.Threads), cancellationToken), cancellationToken).ConfigureAwait(false);
+            () => LoadedModel.Load(folder, adapter, new RuntimeSettings(options.Threads), cancellationToken), cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;
         LogMessages.ModelLoaded(logger, name, Precision.Fp32, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
@@ -127,7 +130,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         try
         {
-            var options = request.Options ?? _defaultCaption;
+            var options = (request.Options ?? _defaultCaption).Snapshot();
             OptionsChecks.ThrowIfInvalid(options);
 
             long start = Stopwatch.GetTimestamp();

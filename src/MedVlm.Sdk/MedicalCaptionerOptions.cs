@@ -10,6 +10,12 @@ public sealed class MedicalCaptionerOptions
     [Required]
     public string Model { get; set; } = "";
 
+    /// <summary>
+    /// A LoRA adapter that PEFT saved for the model (adapter_config.json and adapter_model.safetensors): a folder, or a hub id in the local
+    /// cache. It is merged into the weights when they are loaded; the model's files are not changed. Default: null, none.
+    /// </summary>
+    public string? Adapter { get; set; }
+
     /// <summary>Number format of weights and arithmetic. Default: <see cref="Precision.Auto"/>.</summary>
     [EnumDataType(typeof(Precision))]
     public Precision Precision { get; set; }

@@ -16,6 +16,15 @@ public sealed class MedicalImage
 
     MedicalImage(Func<ImageLimits, CancellationToken, ValueTask<RgbImage>> decode) => _decode = decode;
 
+    static readonly HashSet<string> s_endings = new(StringComparer.OrdinalIgnoreCase)
+    {
+        ".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".gif", ".avif",
+    };
+
+    /// <summary>Whether a file's name ends as those of the formats that are read: a guess before the file is opened.</summary>
+    /// <param name="path">Path or name of the file, which need not be there.</param>
+    public static bool IsImageFile(string path) => s_endings.Contains(Path.GetExtension(path ?? ""));
+
     /// <summary>An image file. It is opened each time the image is captioned, not before, and closed again at once.</summary>
     /// <param name="path">Path of the file.</param>
     /// <param name="window">Which grey values become black and white; for grey images only. Default: the full range of the file's type.</param>

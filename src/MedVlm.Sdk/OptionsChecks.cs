@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations;
 using Microsoft.Extensions.Options;
 
 namespace MedVlm;
@@ -17,16 +18,19 @@ internal static class OptionsChecks
         Throw(new MedicalCaptionerOptionsValidator().Validate(null, options), options.GetType());
 
     /// <exception cref="OptionsValidationException">An option is out of its range.</exception>
-    public static void ThrowIfInvalid(CaptionOptions options)
-    {
+    public static void ThrowIfInvalid(CaptionOptions options) =>
         Throw(new CaptionOptionsValidator().Validate(null, options), options.GetType());
-        if (options.StopSequences.Any(string.IsNullOrEmpty))
-            throw new OptionsValidationException("", typeof(CaptionOptions), ["StopSequences: a stop sequence is empty, which every text begins with."]);
-    }
 
     static void Throw(ValidateOptionsResult result, Type type)
     {
         if (result.Failed)
             throw new OptionsValidationException("", type, result.Failures);
     }
+}
+
+/// <summary>No empty text in a list of stop sequences: every text begins with it.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+internal sealed class NoEmptyTextAttribute() : ValidationAttribute("A stop sequence is empty, which every text begins with.")
+{
+    public override bool IsValid(object? value) => value is IEnumerable<string> texts && !texts.Any(string.IsNullOrEmpty);
 }

@@ -6,11 +6,18 @@ internal static class ModelLocator
     /// <inheritdoc cref="Find(string, HubCache)"/>
     public static string Find(string model) => Find(model, HubCache.FromEnvironment(Environment.GetEnvironmentVariable));
 
+    /// <summary>Finds the folder of a LoRA adapter, in the same way.</summary>
+    /// <inheritdoc cref="Find(string, HubCache)" path="/exception"/>
+    public static string FindAdapter(string adapter) =>
+        Find(adapter, HubCache.FromEnvironment(Environment.GetEnvironmentVariable), MissingPartOfAdapter);
+
     /// <summary>Finds the checkpoint folder. Nothing is downloaded.</summary>
     /// <param name="model">A folder, or "org/name", or "org/name@revision". An existing folder wins.</param>
     /// <param name="cache">Where hub ids are looked up.</param>
     /// <exception cref="ModelNotFoundException">There is no such folder, and the cache has the model not at all or in part.</exception>
-    public static string Find(string model, HubCache cache)
+    public static string Find(string model, HubCache cache) => Find(model, cache, MissingPart);
+
+    static string Find(string model, HubCache cache, Func<string, string?> missingPart)
     {
         if (string.IsNullOrWhiteSpace(model))
             throw new ModelNotFoundException("No model is named. Give a checkpoint folder, or a hub id such as \"org/name\".");
@@ -28,7 +35,7 @@ internal static class ModelLocator
                 + "Give a checkpoint folder that exists, or a hub id.");
         try
         {
-            return FindInCache(model, id, cache);
+            return FindInCache(model, id, cache, missingPart);
         }
         catch (Exception e) when (Fault.IsFileError(e))
         {
@@ -37,7 +44,7 @@ internal static class ModelLocator
         }
     }
 
-    static string FindInCache(string model, HubId id, HubCache cache)
+    static string FindInCache(string model, HubId id, HubCache cache, Func<string, string?> missingPart)
     {
         if (cache.Commit(id) is not { } commit)
         {
@@ -51,7 +58,7 @@ internal static class ModelLocator
         }
 
         var snapshot = cache.Snapshot(id, commit);
-        return MissingPart(snapshot) is { } missing
+        return missingPart(snapshot) is { } missing
             ? throw new ModelNotFoundException($"Model {Fault.Quote(model)} is in the Hugging Face cache in part only: "
                 + $"{Fault.Quote(snapshot)} has no {missing}. Its download was broken off, or fetched single files. "
                 + $"Complete it with: {id.FetchCommand}")
@@ -67,6 +74,9 @@ internal static class ModelLocator
             : Has(Checkpoint.WeightsFile) || Has(Checkpoint.IndexFile) || Directory.EnumerateFiles(snapshot, "pytorch_model*").Any() ? null
             : $"{Checkpoint.WeightsFile} or {Checkpoint.IndexFile}";
     }
+
+    static string? MissingPartOfAdapter(string snapshot) =>
+        FileNames.Exists(Path.Combine(snapshot, LoraAdapter.ConfigFile)) ? null : LoraAdapter.ConfigFile;
 
     static string FullPath(string model)
     {

@@ -7,4 +7,6 @@ internal enum ElementType
     Int32 = 6,
     Int64 = 7,
     Bool = 9,
+    Float16 = 10,
+    BFloat16 = 16,
 }

@@ -88,17 +88,27 @@ internal sealed class GraphBuilder(string name)
     public Tensor Scalar(float value) =>
         Constant($"const_f32_{BitConverter.SingleToInt32Bits(value):x8}", ElementType.Float32, [], MemoryMarshal.AsBytes<float>([value]));
 
-    /// <summary>The model's bytes. Weights are declared as external data at <paramref name="location"/>.</summary>
+    /// <summary>
+    /// The model's bytes. Weights are declared as external data at <paramref name="location"/>; where they lie there as another type, a
+    /// Cast widens them, which ONNX Runtime computes once when it loads the graph.
+    /// </summary>
     public byte[] ToBytes(Func<WeightUse, ExternalData> location)
     {
         var graph = _graph.Clone();
+        graph.Node.Clear();
         foreach (var use in _weights.Values)
         {
             var place = location(use);
+            var initializer = use.Initializer;
+            if (place.Type != ElementType.Float32)
+            {
+                initializer = $"{use.Initializer}/{place.Type}";
+                graph.Node.Add(Node("Cast", "", [initializer], [use.Initializer], initializer, [("to", (int)ElementType.Float32)]));
+            }
             graph.Initializer.Add(new TensorProto
             {
-                Name = use.Initializer,
-                DataType = (int)ElementType.Float32,
+                Name = initializer,
+                DataType = (int)place.Type,
                 Dims = { use.Shape },
                 DataLocation = TensorProto.Types.DataLocation.External,
                 ExternalData =
@@ -109,6 +119,7 @@ internal sealed class GraphBuilder(string name)
                 },
             });
         }
+        graph.Node.Add(_graph.Node);
 
         return new ModelProto
         {
@@ -136,13 +147,15 @@ internal sealed class GraphBuilder(string name)
     }
 
     void Add(
-        string op, string domain, IEnumerable<string> inputs, string[] outputs, string nodeName, (string Name, object Value)[] attributes)
+        string op, string domain, IEnumerable<string> inputs, string[] outputs, string nodeName, (string Name, object Value)[] attributes) =>
+        _graph.Node.Add(Node(op, domain, inputs, outputs, nodeName, attributes));
+
+    static NodeProto Node(
+        string op, string domain, IEnumerable<string> inputs, string[] outputs, string nodeName, (string Name, object Value)[] attributes) => new()
     {
-        var node = new NodeProto { OpType = op, Domain = domain, Name = nodeName, Input = { inputs }, Output = { outputs } };
-        foreach (var (key, value) in attributes)
-            node.Attribute.Add(Attribute(key, value));
-        _graph.Node.Add(node);
-    }
+        OpType = op, Domain = domain, Name = nodeName, Input = { inputs }, Output = { outputs },
+        Attribute = { attributes.Select(attribute => Attribute(attribute.Name, attribute.Value)) },
+    };
 
     static AttributeProto Attribute(string key, object value) => value switch
     {
@@ -175,5 +188,5 @@ internal sealed class GraphBuilder(string name)
 /// <summary>An input of a graph, as declared.</summary>
 internal sealed record GraphInput(string Name, ElementType Type, IReadOnlyList<Dim> Shape);
 
-/// <summary>Where the bytes of an initializer lie: file name within the weights' folder, and the bytes' place in it.</summary>
-internal readonly record struct ExternalData(string FileName, long Offset, long Length);
+/// <summary>Where the bytes of an initializer lie: file name within the weights' folder, the bytes' place in it, and what they are.</summary>
+internal readonly record struct ExternalData(string FileName, long Offset, long Length, ElementType Type);

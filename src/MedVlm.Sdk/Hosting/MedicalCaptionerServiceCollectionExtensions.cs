@@ -15,7 +15,7 @@ public static class MedicalCaptionerServiceCollectionExtensions
     const string Section = "MedVlm";
 
     /// <summary>
-    /// Registers <see cref="IMedicalCaptioner"/> as a singleton. Its options come from the configuration section "MedVlm", if there is a
+    /// Registers <see cref="IMedicalCaptioner"/> as a singleton; a second call goes on with the same registration. Its options come from the configuration section "MedVlm", if there is a
     /// configuration, and then from <paramref name="configure"/>; they are checked when the host starts. The model is loaded at the first
     /// caption, or at start with <see cref="MedicalCaptionerOptions.LoadAtStartup"/>.
     /// </summary>
@@ -44,32 +44,57 @@ public static class MedicalCaptionerServiceCollectionExtensions
     static MedicalCaptionerBuilder Add(IServiceCollection services, string? key, Action<MedicalCaptionerOptions>? configure)
     {
         ArgumentNullException.ThrowIfNull(services);
-        var name = key ?? Options.Options.DefaultName;
-        var builder = new MedicalCaptionerBuilder(services, key);
+        var builder = Registered(services, key) ?? Register(services, key);
+        return configure is null ? builder : builder.Configure(configure);
+    }
 
-        var options = services.AddOptions<MedicalCaptionerOptions>(name)
+    /// <summary>The builder of an earlier registration with this key: a second one only goes on with it.</summary>
+    static MedicalCaptionerBuilder? Registered(IServiceCollection services, string? key) => services
+        .Where(service => service.IsKeyedService && service.ServiceType == typeof(MedicalCaptionerBuilder))
+        .Select(service => service.KeyedImplementationInstance)
+        .OfType<MedicalCaptionerBuilder>()
+        .FirstOrDefault(builder => builder.ServiceKey == key);
+
+    static MedicalCaptionerBuilder Register(IServiceCollection services, string? key)
+    {
+        var name = key ?? Options.Options.DefaultName;
+        object lazyKey = key ?? MedicalCaptionerBuilder.DefaultKey;
+        var builder = new MedicalCaptionerBuilder(services, key);
+        services.AddKeyedSingleton(lazyKey, builder);
+
+        services.AddOptions<MedicalCaptionerOptions>(name)
             .Configure<IServiceProvider>((bound, provider) =>
                 provider.GetService<IConfiguration>()?.GetSection(key is null ? Section : $"{Section}:{key}").Bind(bound))
             .ValidateOnStart();
-        if (configure is not null)
-            options.Configure(configure);
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<MedicalCaptionerOptions>, MedicalCaptionerOptionsValidator>());
 
-        services.TryAddKeyedSingleton(key ?? MedicalCaptionerBuilder.DefaultKey, (provider, _) => new LazyMedicalCaptioner(async cancellationToken =>
-            builder.Wrap(
-                await MedicalCaptioner.LoadAsync(
-                    provider.GetRequiredService<IOptionsMonitor<MedicalCaptionerOptions>>().Get(name),
-                    provider.GetService<ILoggerFactory>(), cancellationToken).ConfigureAwait(false),
-                provider)));
+        services.AddKeyedSingleton(lazyKey, (provider, _) => new LazyMedicalCaptioner(cancellationToken =>
+            LoadAsync(builder, provider, name, cancellationToken)));
         if (key is null)
-            services.TryAddSingleton<IMedicalCaptioner>(provider =>
-                provider.GetRequiredKeyedService<LazyMedicalCaptioner>(MedicalCaptionerBuilder.DefaultKey));
+            services.TryAddSingleton<IMedicalCaptioner>(provider => provider.GetRequiredKeyedService<LazyMedicalCaptioner>(lazyKey));
         else
-            services.TryAddKeyedSingleton<IMedicalCaptioner>(key, (provider, _) => provider.GetRequiredKeyedService<LazyMedicalCaptioner>(key));
+            services.TryAddKeyedSingleton<IMedicalCaptioner>(key, (provider, _) => provider.GetRequiredKeyedService<LazyMedicalCaptioner>(lazyKey));
 
         services.AddSingleton<IHostedService>(provider => new MedicalCaptionerStartup(
-            provider.GetRequiredService<IOptionsMonitor<MedicalCaptionerOptions>>().Get(name),
-            provider.GetRequiredKeyedService<LazyMedicalCaptioner>(key ?? MedicalCaptionerBuilder.DefaultKey)));
+            provider.GetRequiredService<IOptionsMonitor<MedicalCaptionerOptions>>(), name,
+            provider.GetRequiredKeyedService<LazyMedicalCaptioner>(lazyKey)));
         return builder;
+    }
+
+    static async Task<IMedicalCaptioner> LoadAsync(
+        MedicalCaptionerBuilder builder, IServiceProvider provider, string name, CancellationToken cancellationToken)
+    {
+        var captioner = await MedicalCaptioner.LoadAsync(
+            provider.GetRequiredService<IOptionsMonitor<MedicalCaptionerOptions>>().Get(name), provider.GetService<ILoggerFactory>(),
+            cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return builder.Wrap(captioner, provider);
+        }
+        catch
+        {
+            await captioner.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
     }
 }

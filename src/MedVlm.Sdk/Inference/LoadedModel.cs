@@ -10,7 +10,7 @@ internal sealed class LoadedModel : IDisposable
     readonly Checkpoint _checkpoint;
     readonly WeightMemory _weights;
 
-    LoadedModel(Checkpoint checkpoint, RuntimeSettings settings, CancellationToken cancellationToken)
+    LoadedModel(Checkpoint checkpoint, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
     {
         _checkpoint = checkpoint;
         Family = ModelRegistry.Create(checkpoint);
@@ -24,7 +24,8 @@ internal sealed class LoadedModel : IDisposable
             tensors[graphs.TokenEmbedding], graphs.PositionEmbedding is { } positions ? tensors[positions] : null);
 
         cancellationToken.ThrowIfCancellationRequested();
-        _weights = new WeightMemory(tensors);
+        using var adapter = adapterFolder is null ? null : LoraAdapter.Open(adapterFolder);
+        _weights = new WeightMemory(tensors, adapter?.Bind(tensors, Family.ModuleNames) ?? new Dictionary<string, LoraDelta>());
         try
         {
             Vision = new GraphSession(graphs.Vision, _weights, settings);
@@ -53,13 +54,18 @@ internal sealed class LoadedModel : IDisposable
 
     /// <summary>Reads a checkpoint folder and makes its sessions.</summary>
     /// <exception cref="MedVlmException">The checkpoint is damaged or of a family that is not supported, or the native runtime is missing.</exception>
-    public static LoadedModel Load(string folder, RuntimeSettings settings, CancellationToken cancellationToken)
+    /// <param name="folder">The checkpoint's folder.</param>
+    /// <param name="adapterFolder">Folder of a LoRA adapter that is merged into the weights; null for none.</param>
+    /// <param name="settings">How ONNX Runtime is to run the graphs.</param>
+    /// <param name="cancellationToken">Gives up at the next stage.</param>
+    public static LoadedModel Load(string folder, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
     {
         OnnxRuntimeEnvironment.Ensure();
+        ModelRegistry.RefuseUnsupported(folder);
         var checkpoint = Checkpoint.Open(folder);
         try
         {
-            return new LoadedModel(checkpoint, settings, cancellationToken);
+            return new LoadedModel(checkpoint, adapterFolder, settings, cancellationToken);
         }
         catch
         {

@@ -7,6 +7,9 @@ namespace MedVlm.Inference;
 /// <param name="ProfileFolder">Where ONNX Runtime writes a profile of each graph; null writes none.</param>
 internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolder = null)
 {
+    /// <summary>Entries of ONNX Runtime's session configuration, over those that we set: to measure what they do.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> SessionEntries { get; init; } = [];
+
     public SessionOptions ToSessionOptions(string graphName)
     {
         var options = new SessionOptions
@@ -22,6 +25,8 @@ internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolde
             options.ProfileOutputPathPrefix = Path.Combine(ProfileFolder, graphName);
             options.EnableProfiling = true;
         }
+        foreach (var (key, value) in SessionEntries)
+            options.AddSessionConfigEntry(key, value);
         return options;
     }
 }

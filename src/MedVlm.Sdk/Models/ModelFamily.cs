@@ -67,6 +67,12 @@ internal abstract class ModelFamily
     /// <summary>Where the weights are: the checkpoint's tensors, with those of a companion checkpoint where the family has one.</summary>
     public virtual IReadOnlyDictionary<string, StoredTensor> Tensors(Checkpoint checkpoint) => checkpoint.Tensors;
 
+    /// <summary>
+    /// Names that releases of the reference have given a module (a tensor's name without ".weight"), the checkpoint's own first: a LoRA
+    /// adapter keeps the name of the release that trained it.
+    /// </summary>
+    public virtual IReadOnlyList<string> ModuleNames(string module) => [module];
+
     /// <summary>Whether the checkpoint may hold this tensor although nothing reads it.</summary>
     public virtual bool Ignores(string tensor) => false;
 }

@@ -16,17 +16,25 @@ internal static class ModelRegistry
     /// <summary>The <c>model_type</c>s that this library runs.</summary>
     public static IEnumerable<string> Supported => s_families.Keys.Order(StringComparer.Ordinal);
 
+    /// <summary>Refuses a checkpoint of an unknown family before its weights are looked for, which may not even be downloaded.</summary>
+    /// <exception cref="UnsupportedModelException">No family of this <c>model_type</c>.</exception>
+    /// <exception cref="CheckpointException">config.json is damaged.</exception>
+    public static void RefuseUnsupported(string folder)
+    {
+        if (File.Exists(Path.Combine(folder, Checkpoint.ConfigFile)))
+            Factory(JsonFile.Read(Path.Combine(folder, Checkpoint.ConfigFile), FamilyJson.Default.ModelType).Name);
+    }
+
     /// <summary>Reads config.json and makes the family that it names.</summary>
     /// <exception cref="UnsupportedModelException">No family of this <c>model_type</c>.</exception>
     /// <exception cref="CheckpointException">A file is missing or damaged.</exception>
-    public static ModelFamily Create(Checkpoint checkpoint)
-    {
-        var type = checkpoint.ReadJson("config.json", FamilyJson.Default.ModelType).Name;
-        if (!s_families.TryGetValue(type, out var create))
-            throw new UnsupportedModelException(
-                $"config.json: model_type is \"{type}\", which this version of MedVlm.Sdk does not run. "
-                + $"Supported: {string.Join(", ", Supported)}.");
+    public static ModelFamily Create(Checkpoint checkpoint) =>
+        Factory(checkpoint.ReadJson(Checkpoint.ConfigFile, FamilyJson.Default.ModelType).Name)(checkpoint);
 
-        return create(checkpoint);
-    }
+    static Func<Checkpoint, ModelFamily> Factory(string modelType) =>
+        s_families.TryGetValue(modelType, out var create)
+            ? create
+            : throw new UnsupportedModelException(
+                $"config.json: model_type is {Fault.Quote(modelType)}, which this version of MedVlm.Sdk does not run. "
+                + $"Supported: {string.Join(", ", Supported)}.");
 }

@@ -52,8 +52,9 @@ internal sealed record EdgeSize(int LongestEdge);
 /// </remarks>
 internal sealed class SmolVlm : ModelFamily
 {
-    // Tiles of one run: enough rows for the matrix products, and a workspace that does not grow with the image.
-    const int TilesPerRun = 4;
+    // Patches of one run: as many rows keep the matrix products busy, more of them only take workspace, 100 MiB for each 1,024 in
+    // SmolVLM-500M (docs/performance.md).
+    const int PatchesPerRun = 1024;
 
     const string Start = "<|im_start|>", Image = "<image>", FakeToken = "<fake_token_around_image>", GlobalImage = "<global-img>",
         EndOfUtterance = "<end_of_utterance>";
@@ -68,7 +69,7 @@ internal sealed class SmolVlm : ModelFamily
         _processor = checkpoint.ReadJson("preprocessor_config.json", FamilyJson.Default.SmolVlmProcessorConfig);
         _tokenizer = Tokenizer.Load(checkpoint.PathOf("tokenizer.json"));
 
-        Check(_config.VisionConfig, _config.TextConfig, _config.ScaleFactor, _processor.MaxImageSize.LongestEdge);
+        Check(_config.VisionConfig, _config.TextConfig, _config.ScaleFactor, _processor.MaxImageSize);
         Unsupported.Unless(_config.VisionConfig.HiddenAct == "gelu_pytorch_tanh", "vision_config.hidden_act", _config.VisionConfig.HiddenAct);
         Unsupported.Unless(_config.TextConfig.HiddenAct == "silu", "text_config.hidden_act", _config.TextConfig.HiddenAct);
         Unsupported.Unless(_config.TextConfig.RopeScaling is null or { ValueKind: System.Text.Json.JsonValueKind.Null }, "text_config.rope_scaling", "set");
@@ -78,7 +79,7 @@ internal sealed class SmolVlm : ModelFamily
     }
 
     /// <summary>The sizes that graphs and buffers are made from.</summary>
-    static void Check(SmolVlmConfig.Vision vision, SmolVlmConfig.Text text, int scaleFactor, int tile)
+    static void Check(SmolVlmConfig.Vision vision, SmolVlmConfig.Text text, int scaleFactor, EdgeSize tile)
     {
         Setting.Positive(vision.HiddenSize);
         Setting.Positive(vision.IntermediateSize);
@@ -99,7 +100,7 @@ internal sealed class SmolVlm : ModelFamily
         Setting.Divides(vision.PatchesPerSide, scaleFactor);
         Setting.Divides(text.NumAttentionHeads, text.NumKeyValueHeads);
         Setting.Divides(text.HeadSize, 2);
-        Setting.Same(tile, vision.ImageSize);
+        Setting.Same(tile.LongestEdge, vision.ImageSize);
     }
 
     // ---- Inputs ----
@@ -112,7 +113,7 @@ internal sealed class SmolVlm : ModelFamily
         foreach (var image in images)
         {
             var (tiles, grid) = Tiles(image, options.ImageDetail);
-            runs.AddRange(tiles.Chunk(TilesPerRun).Select(Run));
+            runs.AddRange(tiles.Chunk(Math.Max(PatchesPerRun / _config.VisionConfig.Patches, 1)).Select(Run));
             prompt.Template(Placeholders(grid));
         }
         prompt.User(instruction).Template($"{EndOfUtterance}\nAssistant:");

@@ -50,7 +50,7 @@ public sealed class FamilyParityTests(FamilyParityTests.Captioners captioners) :
             golden.GeneratedIds.Length < golden.MaxNewTokens ? FinishReason.EndOfSequence : caption.FinishReason, caption.FinishReason);
     }
 
-    static void Near(float[] expected, float[] actual, double relative, string stage)
+    internal static void Near(float[] expected, float[] actual, double relative, string stage)
     {
         Assert.Equal(expected.Length, actual.Length);
         double largest = expected.Max(Math.Abs), worst = 0;

@@ -31,6 +31,21 @@ internal sealed record GoldenCase(
 
     public static GoldenCase Load(string name) => Read(name.Split('/')[0]).Single(golden => $"{golden.Family}/{golden.Name}" == name);
 
+    /// <summary>"family/adapter/case" of every case with a LoRA adapter.</summary>
+    public static IEnumerable<string> LoraNames() =>
+        Directory.EnumerateFiles(TestFolders.Goldens, "cases-lora.json", SearchOption.AllDirectories)
+            .Select(path => Path.GetRelativePath(TestFolders.Goldens, Path.GetDirectoryName(path)!).Replace('\\', '/'))
+            .SelectMany(folder => ReadLora(folder).Select(golden => $"{folder}/{golden.Name}"))
+            .Order(StringComparer.Ordinal);
+
+    /// <summary>A case with an adapter; <see cref="Family"/> is then "family/adapter".</summary>
+    public static GoldenCase LoadLora(string name) =>
+        ReadLora(name[..name.LastIndexOf('/')]).Single(golden => golden.Name == name[(name.LastIndexOf('/') + 1)..]);
+
+    static IEnumerable<GoldenCase> ReadLora(string folder) =>
+        JsonSerializer.Deserialize<GoldenCase[]>(File.ReadAllText(Path.Combine(TestFolders.Goldens, folder, "cases-lora.json")), s_json)!
+            .Select(golden => golden with { Family = folder });
+
     static IEnumerable<GoldenCase> Read(string family) =>
         JsonSerializer.Deserialize<GoldenCase[]>(File.ReadAllText(Path.Combine(TestFolders.Goldens, family, "cases.json")), s_json)!
             .Select(golden => golden with { Family = family });

@@ -1,0 +1,3 @@
+using MedVlm.ConsoleSample;
+
+return await ConsoleApp.RunAsync(args, Terminal.OfThisProcess());

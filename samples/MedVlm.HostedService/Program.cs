@@ -1,0 +1,26 @@
+using MedVlm;
+using MedVlm.HostedServiceSample;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+
+// appsettings.json lies beside the application, wherever it is started from.
+var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { Args = args, ContentRootPath = AppContext.BaseDirectory });
+
+var captioner = builder.Services.AddMedicalCaptioner();
+if (string.IsNullOrEmpty(builder.Configuration["MedVlm:Model"]))
+    captioner.UseTinyModel();
+builder.Services.AddInbox();
+
+try
+{
+    var host = builder.Build();
+    var worker = host.Services.GetServices<IHostedService>().OfType<InboxWorker>().Single();
+    await host.RunAsync();
+    return worker.ExecuteTask is { IsFaulted: true } ? 1 : 0;   // the host has logged the error, but would say 0
+}
+catch (Exception e) when (e is MedVlmException or OptionsValidationException)
+{
+    Console.Error.WriteLine(e.Message);
+    return 2;
+}

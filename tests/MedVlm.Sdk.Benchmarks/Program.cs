@@ -1,0 +1,54 @@
+using MedVlm.Benchmarks.Commands;
+
+namespace MedVlm.Benchmarks;
+
+internal static class Program
+{
+    const string Usage = """
+        Measures MedVlm.Sdk. Each measurement is one line of JSON.
+
+          synth <family> <folder>      Write a checkpoint of the family's true size, its weights made by formula.
+              --tokenizer FILE         tokenizer.json (default: ../shared/tokenizers/<family> beside the checkout)
+              --shard-mib N            Begin a new shard after N MiB (default: one file)
+              --check                  Compare the sha256 of every tensor with the goldens; writes nothing
+          synthetic <folder>           Run it on the goldens' cases: the reference's ids, and speed and memory.
+              --case NAME              Only this case
+          decoder <folder>             Decode steps and prefill of a checkpoint.
+              --rows 1,4,8  --prefill 900  --past 900
+          vision <folder>              Vision tower of a checkpoint.
+              --tiles 1,4
+          machine                      What the machine can do: memory read rate, and a plain matrix product in ONNX Runtime.
+          steady                       TinyModel: cold start to the first caption, and captions per second.
+          leak                         TinyModel: memory over a thousand captions, and a hundred loads.
+
+        All but synth and machine: --threads N, --runs N, --session-entry KEY=VALUE (ONNX Runtime's session configuration).
+        decoder and vision: --profile FOLDER keeps ONNX Runtime's profile there and prints a line for each operator.
+        """;
+
+    static async Task<int> Main(string[] args)
+    {
+        try
+        {
+            var arguments = new Arguments(args.Skip(1), "check", "stages");
+            switch (args.FirstOrDefault())
+            {
+                case "synth": return SynthCommand.Run(arguments);
+                case "synthetic": return await SyntheticCommand.RunAsync(arguments);
+                case "decoder": DecoderCommand.Run(arguments); return 0;
+                case "vision": VisionCommand.Run(arguments); return 0;
+                case "machine": MachineCommand.Run(); return 0;
+                case "steady": await SteadyCommand.RunAsync(arguments); return 0;
+                case SteadyCommand.FirstCaption: await SteadyCommand.FirstCaptionAsync(arguments); return 0;
+                case "leak": await LeakCommand.RunAsync(arguments); return 0;
+                default:
+                    Console.Error.WriteLine(Usage);
+                    return 2;
+            }
+        }
+        catch (UsageException e)
+        {
+            Console.Error.WriteLine(e.Message);
+            return 2;
+        }
+    }
+}

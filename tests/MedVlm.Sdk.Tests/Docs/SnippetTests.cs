@@ -1,0 +1,68 @@
+using DocumentationSnippets;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace MedVlm.Tests.Docs;
+
+/// <summary>Runs what the pages show. One after another and beside nothing else: they write to the console.</summary>
+[Collection(nameof(ConsoleCollection))]
+public sealed class SnippetTests
+{
+    static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    static string Image => Path.Combine(TestFolders.Phantoms, "01-chest-xray-clear.jpg");
+
+    [Fact]
+    public async Task Quickstart_writes_a_caption() => Assert.Matches(
+        @"^Frontal chest radiograph with clear lungs\. \(confidence [01][.,]\d\d, \d+ ms\)\r?\n$", await OutputAsync(() => Quickstart.RunAsync([Image])));
+
+    [Fact]
+    public async Task Hosting_captions_a_folder()
+    {
+        var output = await OutputAsync(() => DocumentationSnippets.Hosting.RunAsync([TestFolders.Phantoms]));
+
+        Assert.Contains($"{Path.GetFileName(Image)}: Frontal chest radiograph with clear lungs.", output);
+        Assert.Contains("07-head-ct.png: ", output);
+    }
+
+    [Fact]
+    public async Task Image_detail_is_an_option()
+    {
+        await using var captioner = await MedicalCaptioner.LoadAsync(TinyModel.Path, Token);
+
+        Assert.NotEmpty((await ImageDetails.RunAsync(captioner, Image)).Text);
+    }
+
+    [Fact]
+    public async Task A_wrapper_answers_in_place_of_the_model()
+    {
+        var cache = new System.Collections.Concurrent.ConcurrentDictionary<string, Caption>();
+        var services = new ServiceCollection();
+        Wrappers.Add(services, cache);
+        await using var provider = services.BuildServiceProvider();
+        var request = new CaptionRequest(MedicalImage.FromFile(Image)) { Id = "1" };
+
+        var captioner = provider.GetRequiredService<IMedicalCaptioner>();
+        var (first, second) = (await captioner.CaptionAsync(request, Token), await captioner.CaptionAsync(request, Token));
+
+        Assert.Same(first, second);
+        Assert.Same(first, cache["1"]);
+    }
+
+    static async Task<string> OutputAsync(Func<Task> run)
+    {
+        var (console, output) = (Console.Out, new StringWriter());
+        Console.SetOut(output);
+        try
+        {
+            await run();
+        }
+        finally
+        {
+            Console.SetOut(console);
+        }
+        return output.ToString();
+    }
+}
+
+[CollectionDefinition(nameof(ConsoleCollection), DisableParallelization = true)]
+public sealed class ConsoleCollection;
