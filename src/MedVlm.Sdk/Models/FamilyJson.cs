@@ -5,6 +5,7 @@ namespace MedVlm.Models;
 /// <summary>Readers for the families' configuration records, written at compile time (no reflection).</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(Moondream2Config))]
 [JsonSerializable(typeof(SmolVlmConfig))]
 [JsonSerializable(typeof(SmolVlmProcessorConfig))]
 [JsonSerializable(typeof(ModelType))]
