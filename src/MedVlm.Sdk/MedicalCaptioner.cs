@@ -71,7 +71,10 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
-            () => LoadedModel.Load(folder, adapter, new RuntimeSettings(options.Threads), cancellationToken), cancellationToken).ConfigureAwait(false);
+            () => LoadedModel.Load(
+                folder, adapter, checkpoint => new Models.ModelSource(checkpoint, TokenizerSource: options.Tokenizer),
+                new RuntimeSettings(options.Threads), cancellationToken),
+            cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;
         LogMessages.ModelLoaded(logger, name, Precision.Fp32, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
