@@ -70,11 +70,11 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
         var folder = ModelLocator.Find(options.Model);
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
-        var visionTower = options.VisionTower;
+        var (visionTower, tokenizer) = (options.VisionTower, options.Tokenizer);
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
             () => LoadedModel.Load(
-                folder, adapter, checkpoint => new ModelSource(checkpoint, visionTower), new RuntimeSettings(options.Threads), cancellationToken),
+                folder, adapter, checkpoint => new ModelSource(checkpoint, visionTower, tokenizer), new RuntimeSettings(options.Threads), cancellationToken),
             cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;
@@ -184,8 +184,10 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
                 $"The prompt has {placeholders} placeholder tokens for {features} image features: tokenizer.json and config.json "
                 + "(image_token_id) are of different models. Take both from one revision.");
 
+        // The last token of a caption is never taken in.
+        int room = family.MaxPositions - inputs.PromptIds.Length, maxNewTokens = options.MaxNewTokens > room ? room + 1 : options.MaxNewTokens;
         return new Generation(
-            inputs, SettingsOf(options), options.MaxNewTokens, new CaptionText(new StreamingDetokenizer(family.Tokenizer), options.StopSequences),
+            inputs, SettingsOf(options), maxNewTokens, new CaptionText(new StreamingDetokenizer(family.Tokenizer), options.StopSequences),
             cancellationToken) { Trace = trace };
     }
 

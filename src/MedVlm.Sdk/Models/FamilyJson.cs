@@ -5,6 +5,9 @@ namespace MedVlm.Models;
 /// <summary>Readers for the families' configuration records, written at compile time (no reflection).</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(BlipConfig))]
+[JsonSerializable(typeof(BlipProcessorConfig))]
+[JsonSerializable(typeof(Moondream2Config))]
 [JsonSerializable(typeof(SmolVlmConfig))]
 [JsonSerializable(typeof(SmolVlmProcessorConfig))]
 [JsonSerializable(typeof(LlavaMedConfig))]
@@ -13,6 +16,10 @@ namespace MedVlm.Models;
 [JsonSerializable(typeof(ClipConfig))]
 [JsonSerializable(typeof(ClipVisionConfig))]
 [JsonSerializable(typeof(ClipProcessorConfig))]
+[JsonSerializable(typeof(QwenVlConfig))]
+[JsonSerializable(typeof(Qwen2VlConfig))]
+[JsonSerializable(typeof(Qwen25VlConfig))]
+[JsonSerializable(typeof(QwenProcessorConfig))]
 [JsonSerializable(typeof(ModelType))]
 [JsonSerializable(typeof(GenerationConfig))]
 [JsonSerializable(typeof(CheckpointNotes))]

@@ -23,10 +23,16 @@ internal sealed class Tokenizer
         Start = start ?? [];
     }
 
-    /// <summary>Reads a tokenizer.json, or a SentencePiece tokenizer.model.</summary>
+    /// <summary>
+    /// Reads a tokenizer.json, a SentencePiece tokenizer.model, or a BERT's vocab.txt; with the tokenizer_config.json beside it where it matters.
+    /// </summary>
     /// <exception cref="CheckpointException">The file is missing, malformed, or of a kind that this library does not run.</exception>
-    public static Tokenizer Load(string path) =>
-        Path.GetFileName(path) == SentencePieceFile.FileName ? SentencePieceFile.Load(path) : TokenizerJson.Load(path);
+    public static Tokenizer Load(string path) => Path.GetFileName(path) switch
+    {
+        SentencePieceFile.FileName => SentencePieceFile.Load(path),
+        VocabularyText.FileName => VocabularyText.Load(path),
+        _ => TokenizerJson.Load(path),
+    };
 
     /// <summary>Tokens that the checkpoint wants in front of a text (<c>&lt;s&gt;</c>), which <see cref="Encode"/> leaves to the families.</summary>
     public IReadOnlyList<int> Start { get; }

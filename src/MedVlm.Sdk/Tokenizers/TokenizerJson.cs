@@ -11,7 +11,7 @@ internal static class TokenizerJson
 
     const int LargestFileMiB = 256;
 
-    public static Tokenizer Load(string path) => Parse(ReadFile(path), Path.GetFileName(path));
+    public static Tokenizer Load(string path) => Parse(ReadFile(path), Path.GetFileName(path), () => BertConfig.Beside(path));
 
     /// <summary>A file's bytes, if they are not too many.</summary>
     public static byte[] ReadFile(string path)
@@ -34,7 +34,10 @@ internal static class TokenizerJson
         }
     }
 
-    public static Tokenizer Parse(ReadOnlyMemory<byte> json, string file)
+    /// <param name="json">The file.</param>
+    /// <param name="file">Its name.</param>
+    /// <param name="config">Reads the tokenizer_config.json beside it, where the kind of tokenizer needs that.</param>
+    public static Tokenizer Parse(ReadOnlyMemory<byte> json, string file, Func<BertConfig>? config = null)
     {
         using var document = ParseDocument(json, file);
         var root = JsonField.Root(file, document.RootElement);
@@ -42,7 +45,8 @@ internal static class TokenizerJson
         {
             { IsNull: false } type when type.Text() == "BPE" =>
                 root["model"]["byte_fallback"].Flag(fallback: false) ? ByteFallbackJson.Read(root) : ByteLevelJson.Read(root),
-            var type => throw type.Unsupported("\"BPE\""),
+            { IsNull: false } type when type.Text() == "WordPiece" => WordPieceJson.Read(root, config?.Invoke() ?? new BertConfig()),
+            var type => throw type.Unsupported("\"BPE\"", "\"WordPiece\""),
         };
     }
 
@@ -86,7 +90,7 @@ internal static class TokenizerJson
                 field["lstrip"].Flag(), field["rstrip"].Flag(), field["single_word"].Flag());
     }
 
-    static JsonDocument ParseDocument(ReadOnlyMemory<byte> json, string file)
+    public static JsonDocument ParseDocument(ReadOnlyMemory<byte> json, string file)
     {
         try
         {
