@@ -9,8 +9,11 @@ internal static class ModelRegistry
     static readonly FrozenDictionary<string, Func<ModelSource, ModelFamily>> s_families =
         new Dictionary<string, Func<ModelSource, ModelFamily>>
         {
+            ["blip"] = source => new Blip(source.Checkpoint),
             ["idefics3"] = source => new SmolVlm(source.Checkpoint),
             ["moondream1"] = source => new Moondream2(source),
+            ["qwen2_5_vl"] = source => new Qwen25Vl(source.Checkpoint),
+            ["qwen2_vl"] = source => new Qwen2Vl(source.Checkpoint),
             ["smolvlm"] = source => new SmolVlm(source.Checkpoint),
         }.ToFrozenDictionary();
 
