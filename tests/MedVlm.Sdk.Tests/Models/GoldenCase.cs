@@ -89,6 +89,14 @@ internal sealed record GoldenCase(
         return file.Tensors.ContainsKey(tensor);
     }
 
+    /// <summary>An int64 tensor of the case's file.</summary>
+    public long[] Integers(string tensor)
+    {
+        using var file = SafetensorsFile.Open(Path.Combine(TestFolders.Goldens, Family, $"{Name}.safetensors"));
+        var stored = file.Tensors[tensor];
+        return MemoryMarshal.Cast<byte, long>(stored.Bytes(0, (int)stored.Length)).ToArray();
+    }
+
     /// <summary>The first, second and last crop as the vision tower sees them, from the bytes in <c>crops_u8</c> [3, S, S, 3].</summary>
     public float[] FirstSecondAndLastCrop()
     {
@@ -99,14 +107,6 @@ internal sealed record GoldenCase(
             .. from crop in Enumerable.Range(0, 3) from channel in Enumerable.Range(0, 3) from pixel in Enumerable.Range(0, plane)
                select (stored.Bytes[(crop * plane + pixel) * 3 + channel] / 255f - 0.5f) / 0.5f,
         ];
-    }
-
-    /// <summary>An int64 tensor of the case's file.</summary>
-    public long[] Integers(string tensor)
-    {
-        using var file = SafetensorsFile.Open(Path.Combine(TestFolders.Goldens, Family, $"{Name}.safetensors"));
-        var stored = file.Tensors[tensor];
-        return MemoryMarshal.Cast<byte, long>(stored.Bytes(0, (int)stored.Length)).ToArray();
     }
 
     /// <summary>A tensor of the case's file.</summary>
