@@ -33,7 +33,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
         _engine = new Engine(model, options.Slots);
         _metadata = new CaptionerMetadata(
-            name, Precision.Fp32,
+            name, model.Precision,
             options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt,
             model.Notes.Notice);
     }
@@ -71,10 +71,12 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
-            () => LoadedModel.Load(folder, adapter, new RuntimeSettings(options.Threads), cancellationToken), cancellationToken).ConfigureAwait(false);
+            () => LoadedModel.Load(folder, adapter, new RuntimeSettings(options.Threads) { Precision = options.Precision }, cancellationToken), cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;
-        LogMessages.ModelLoaded(logger, name, Precision.Fp32, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+        LogMessages.ModelLoaded(logger, name, model.Precision, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+        if (model.Warning is { } warning)
+            LogMessages.Notice(logger, warning);
         if (model.Notes.Notice is { } notice)
             LogMessages.Notice(logger, notice);
         return new MedicalCaptioner(options, name, model, logger);

@@ -21,6 +21,7 @@ internal static class Program
           steady                       TinyModel: cold start to the first caption, and captions per second.
           leak                         TinyModel: memory over a thousand captions, and a hundred loads.
 
+        decoder, vision and synthetic: --precision fp32, int8 or int4 (the last two quantise at the first load: MEDVLM_CACHE).
         All but synth and machine: --threads N, --runs N, --session-entry KEY=VALUE (ONNX Runtime's session configuration).
         decoder and vision: --profile FOLDER keeps ONNX Runtime's profile there and prints a line for each operator.
         """;
