@@ -19,6 +19,13 @@ public sealed record CaptionOptions
     /// </summary>
     public string? Prompt { get; set; }
 
+    /// <summary>
+    /// How long a caption the model is asked for, where the prompt is empty (Moondream2 only; elsewhere without effect). Default: null,
+    /// the model's normal.
+    /// </summary>
+    [EnumDataType(typeof(CaptionLength))]
+    public CaptionLength? Length { get; set; }
+
     /// <summary>Tokens to write at most. Default: 128. Range: 1 to 8192.</summary>
     [Range(1, 8192)]
     public int MaxNewTokens { get; set; } = 128;
@@ -57,7 +64,7 @@ public sealed record CaptionOptions
     public IReadOnlyList<string> StopSequences { get; set; } = [];
 
     /// <summary>How finely the model looks at the image. Default: as the checkpoint says.</summary>
-    [ValidateObjectMembers]
+    [ValidateObjectMembers, PixelBoundsInOrder]
     public ImageDetail ImageDetail { get; set; } = new();
 
     /// <summary>A copy that no later change of this object reaches.</summary>

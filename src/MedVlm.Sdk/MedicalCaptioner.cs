@@ -71,7 +71,10 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
-            () => LoadedModel.Load(folder, adapter, new RuntimeSettings(options.Threads) { Precision = options.Precision }, cancellationToken), cancellationToken).ConfigureAwait(false);
+            () => LoadedModel.Load(
+                folder, adapter, checkpoint => new Models.ModelSource(checkpoint, TokenizerSource: options.Tokenizer),
+                new RuntimeSettings(options.Threads) { Precision = options.Precision }, cancellationToken),
+            cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;
         LogMessages.ModelLoaded(logger, name, model.Precision, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
@@ -182,8 +185,10 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
                 $"The prompt has {placeholders} placeholder tokens for {features} image features: tokenizer.json and config.json "
                 + "(image_token_id) are of different models. Take both from one revision.");
 
+        // The last token of a caption is never taken in.
+        int room = family.MaxPositions - inputs.PromptIds.Length, maxNewTokens = options.MaxNewTokens > room ? room + 1 : options.MaxNewTokens;
         return new Generation(
-            inputs, SettingsOf(options), options.MaxNewTokens, new CaptionText(new StreamingDetokenizer(family.Tokenizer), options.StopSequences),
+            inputs, SettingsOf(options), maxNewTokens, new CaptionText(new StreamingDetokenizer(family.Tokenizer), options.StopSequences),
             cancellationToken) { Trace = trace };
     }
 

@@ -5,6 +5,8 @@ namespace MedVlm.Graphs;
 /// <summary>Linear layers, as PyTorch stores them: weight [out, in], used as it lies in the file.</summary>
 internal static class LinearWords
 {
+    const int Channels = 3;
+
     /// <summary><c>x W^T</c>, plus the bias if there is one: [..., in] to [..., out].</summary>
     public static Tensor Linear(
         this Tensor x, Weights w, int outputs, bool bias = false, [CallerArgumentExpression(nameof(outputs))] string? size = null)
@@ -25,15 +27,33 @@ internal static class LinearWords
     /// </summary>
     public static Tensor PatchEmbedding(this Tensor pixels, Weights w, int imageSize, int patchSize, int hiddenSize)
     {
-        const int Channels = 3;
-        int side = imageSize / patchSize;
         int patch = Channels * patchSize * patchSize;
-
         var weight = w.Get(pixels.Graph, ".weight", [hiddenSize, Channels, patchSize, patchSize], @as: [hiddenSize, patch], size: nameof(hiddenSize));
-        var patches = pixels.Reshape(0, Channels, side, patchSize, side, patchSize)
-                            .Transpose(0, 2, 4, 1, 3, 5)                                      // [B, side, side, 3, p, p]
-                            .Reshape(0, side * side, patch);                                  // [B, P, 3·p²]
-        return patches.MatMulTransposed(weight, hiddenSize, w.Path, w.Get(pixels.Graph, ".bias", [hiddenSize], size: nameof(hiddenSize)));
+        return pixels.Patches(imageSize, patchSize)
+                     .MatMulTransposed(weight, hiddenSize, w.Path, w.Get(pixels.Graph, ".bias", [hiddenSize], size: nameof(hiddenSize)));
+    }
+
+    /// <summary>Cuts an image into patches, row by row, each channel by channel: [B, 3, S, S] to [B, P, 3·p²].</summary>
+    public static Tensor Patches(this Tensor pixels, int imageSize, int patchSize)
+    {
+        int side = imageSize / patchSize;
+        return pixels.Reshape(0, Channels, side, patchSize, side, patchSize)
+                     .Transpose(0, 2, 4, 1, 3, 5)                                             // [B, side, side, 3, p, p]
+                     .Reshape(0, side * side, Channels * patchSize * patchSize);
+    }
+
+    /// <summary>
+    /// The same for patches that the host has cut and laid out: a convolution without bias as a matrix product,
+    /// [..., elements of the kernel] to [..., C].
+    /// </summary>
+    /// <param name="patches">Each patch's values in the order of the kernel's.</param>
+    /// <param name="w">Path of the convolution.</param>
+    /// <param name="hiddenSize">C.</param>
+    /// <param name="kernel">Shape of the kernel as stored: channels, then its sides.</param>
+    public static Tensor PatchProjection(this Tensor patches, Weights w, int hiddenSize, params long[] kernel)
+    {
+        var weight = w.Get(patches.Graph, ".weight", [hiddenSize, .. kernel], @as: [hiddenSize, patches.Width], size: nameof(hiddenSize));
+        return patches.MatMulTransposed(weight, hiddenSize, w.Path, bias: null);
     }
 
     // com.microsoft.FusedMatMul with transB: as fast as MatMul with a transposed copy, and the same bits out.

@@ -49,9 +49,6 @@ internal sealed class WeightCatalog(IReadOnlyDictionary<string, WeightInfo> tens
 
     public bool Contains(string name) => tensors.ContainsKey(name);
 
-    /// <summary>First dimension of a tensor as stored; 0 where there is none.</summary>
-    public long Rows(string name) => tensors.GetValueOrDefault(name)?.Shape is { Count: > 0 } shape ? shape[0] : 0;
-
     /// <summary>Looks a tensor up and compares its shape with the one that config.json leads to.</summary>
     /// <param name="name">Name in the checkpoint.</param>
     /// <param name="shape">Shape that the model asks for.</param>
@@ -77,7 +74,7 @@ internal sealed class WeightCatalog(IReadOnlyDictionary<string, WeightInfo> tens
 }
 
 /// <summary>A scope of the checkpoint's own names: <c>w["self_attn"]["q_proj"]</c> stands for <c>….self_attn.q_proj</c>.</summary>
-internal sealed class Weights(WeightCatalog catalog, string path)
+internal sealed class Weights(WeightCatalog catalog, string path, string hostSuffix = ".weight")
 {
     public string Path => path;
 
@@ -107,18 +104,14 @@ internal sealed class Weights(WeightCatalog catalog, string path)
         return graph.Weight(new WeightUse($"{stored}/{part}", stored, part.Shape(outputs, inputs), part));
     }
 
-    /// <summary>Marks a tensor that the host reads (the token embedding) as asked for, and checks its shape.</summary>
+    /// <summary>The tensor of this very name, for the host to read, where others have one below it.</summary>
+    public Weights Itself => new(catalog, path, hostSuffix: "");
+
+    /// <summary>Marks a tensor that the host reads (the token embedding, learned positions) as asked for, and checks its shape.</summary>
     public string OnHost(long rows, long width, [CallerArgumentExpression(nameof(rows))] string? size = null)
     {
-        catalog.Require($"{path}.weight", [rows, width], Reason(size));
-        return $"{path}.weight";
-    }
-
-    /// <summary>The same for a table whose number of rows is the file's own.</summary>
-    public string OnHost(long width)
-    {
-        catalog.Require($"{path}.weight", [catalog.Rows($"{path}.weight"), width], "");
-        return $"{path}.weight";
+        catalog.Require(path + hostSuffix, [rows, width], Reason(size));
+        return path + hostSuffix;
     }
 
     /// <summary>"text.NumKeyValueHeads * text.HeadDim" as a reader of config.json knows it: " (num_key_value_heads * head_dim)".</summary>

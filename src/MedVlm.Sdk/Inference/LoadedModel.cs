@@ -10,11 +10,11 @@ internal sealed class LoadedModel : IDisposable
     readonly Checkpoint _checkpoint;
     readonly WeightSource _weights;
 
-    LoadedModel(Checkpoint checkpoint, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
+    LoadedModel(ModelSource source, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
     {
-        _checkpoint = checkpoint;
+        var checkpoint = _checkpoint = source.Checkpoint;
         Precision = settings.Precision == Precision.Auto ? Precision.Fp32 : settings.Precision;
-        Family = ModelRegistry.Create(checkpoint);
+        Family = ModelRegistry.Create(source);
         Notes = checkpoint.TryReadJson("medvlm.json", FamilyJson.Default.CheckpointNotes) ?? new();
         Generation = checkpoint.TryReadJson("generation_config.json", FamilyJson.Default.GenerationConfig) ?? new();
 
@@ -74,14 +74,25 @@ internal sealed class LoadedModel : IDisposable
     /// <param name="adapterFolder">Folder of a LoRA adapter that is merged into the weights; null for none.</param>
     /// <param name="settings">How ONNX Runtime is to run the graphs.</param>
     /// <param name="cancellationToken">Gives up at the next stage.</param>
-    public static LoadedModel Load(string folder, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
+    public static LoadedModel Load(string folder, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken) =>
+        Load(folder, adapterFolder, checkpoint => new ModelSource(checkpoint), settings, cancellationToken);
+
+    /// <summary>Reads a checkpoint folder, and what the application names beside it, and makes the sessions.</summary>
+    /// <inheritdoc cref="Load(string, string?, RuntimeSettings, CancellationToken)"/>
+    /// <param name="folder">The checkpoint's folder.</param>
+    /// <param name="adapterFolder">Folder of a LoRA adapter that is merged into the weights; null for none.</param>
+    /// <param name="source">Adds to the opened folder what the application names beside it.</param>
+    /// <param name="settings">How ONNX Runtime is to run the graphs.</param>
+    /// <param name="cancellationToken">Gives up at the next stage.</param>
+    public static LoadedModel Load(
+        string folder, string? adapterFolder, Func<Checkpoint, ModelSource> source, RuntimeSettings settings, CancellationToken cancellationToken)
     {
         OnnxRuntimeEnvironment.Ensure();
         ModelRegistry.RefuseUnsupported(folder);
         var checkpoint = Checkpoint.Open(folder);
         try
         {
-            return new LoadedModel(checkpoint, adapterFolder, settings, cancellationToken);
+            return new LoadedModel(source(checkpoint), adapterFolder, settings, cancellationToken);
         }
         catch
         {

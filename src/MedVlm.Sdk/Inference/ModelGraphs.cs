@@ -22,7 +22,7 @@ internal sealed record ModelGraphs(GraphBuilder Vision, GraphBuilder Decoder, st
         var graphs = new ModelGraphs(
             VisionGraph.Build(family, catalog.Root, vision), DecoderGraph.Build(family, catalog.Root, decoder),
             family.TokenEmbedding(catalog.Root).OnHost(family.Shape.VocabSize, family.Shape.HiddenSize),
-            family.PositionEmbedding(catalog.Root)?.OnHost(family.Shape.HiddenSize));
+            family.PositionEmbedding(catalog.Root)?.OnHost(family.MaxPositions, family.Shape.HiddenSize));
         catalog.RefuseSurplus(family.Ignores);
         return graphs;
     }
