@@ -34,7 +34,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
         _engine = new Engine(model, options.Slots);
         _metadata = new CaptionerMetadata(
-            name, Precision.Fp32,
+            name, model.Precision,
             options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt,
             model.Notes.Notice);
     }
@@ -74,11 +74,14 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
             () => LoadedModel.Load(
-                folder, adapter, checkpoint => new ModelSource(checkpoint, visionTower, tokenizer), new RuntimeSettings(options.Threads), cancellationToken),
+                folder, adapter, checkpoint => new ModelSource(checkpoint, visionTower, tokenizer),
+                new RuntimeSettings(options.Threads) { Precision = options.Precision }, cancellationToken),
             cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;
-        LogMessages.ModelLoaded(logger, name, Precision.Fp32, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+        LogMessages.ModelLoaded(logger, name, model.Precision, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+        if (model.Warning is { } warning)
+            LogMessages.Notice(logger, warning);
         if (model.Notes.Notice is { } notice)
             LogMessages.Notice(logger, notice);
         return new MedicalCaptioner(options, name, model, logger);

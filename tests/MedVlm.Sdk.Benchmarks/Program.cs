@@ -17,10 +17,16 @@ internal static class Program
               --rows 1,4,8  --prefill 900  --past 900
           vision <folder>              Vision tower of a checkpoint.
               --tiles 1,4
+          load <folder>                One load.
+          quality                      TinyModel: captions in INT8 and INT4 compared with FP32's.
+              --images FOLDER          Images with references.json (default: samples/images; may be repeated)
+          errors <folder>              Error that INT8 and INT4 leave in a checkpoint's weights.
+              --all                    Of each tensor
           machine                      What the machine can do: memory read rate, and a plain matrix product in ONNX Runtime.
           steady                       TinyModel: cold start to the first caption, and captions per second.
           leak                         TinyModel: memory over a thousand captions, and a hundred loads.
 
+        decoder, vision, synthetic and load: --precision fp32, int8 or int4 (the last two quantise at the first load: MEDVLM_CACHE).
         All but synth and machine: --threads N, --runs N, --session-entry KEY=VALUE (ONNX Runtime's session configuration).
         decoder and vision: --profile FOLDER keeps ONNX Runtime's profile there and prints a line for each operator.
         """;
@@ -29,13 +35,16 @@ internal static class Program
     {
         try
         {
-            var arguments = new Arguments(args.Skip(1), "check", "stages");
+            var arguments = new Arguments(args.Skip(1), "check", "stages", "all");
             switch (args.FirstOrDefault())
             {
                 case "synth": return SynthCommand.Run(arguments);
                 case "synthetic": return await SyntheticCommand.RunAsync(arguments);
                 case "decoder": DecoderCommand.Run(arguments); return 0;
                 case "vision": VisionCommand.Run(arguments); return 0;
+                case "load": LoadCommand.Run(arguments); return 0;
+                case "quality": await QualityCommand.RunAsync(arguments); return 0;
+                case "errors": QualityCommand.Errors(arguments); return 0;
                 case "machine": MachineCommand.Run(); return 0;
                 case "steady": await SteadyCommand.RunAsync(arguments); return 0;
                 case SteadyCommand.FirstCaption: await SteadyCommand.FirstCaptionAsync(arguments); return 0;
