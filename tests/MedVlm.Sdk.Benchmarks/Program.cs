@@ -8,7 +8,7 @@ internal static class Program
         Measures MedVlm.Sdk. Each measurement is one line of JSON.
 
           synth <family> <folder>      Write a checkpoint of the family's true size, its weights made by formula.
-              --tokenizer FILE         tokenizer.json (default: ../shared/tokenizers/<family> beside the checkout)
+              --tokenizer FILE         Default: that in ../shared/tokenizers/<family> beside the checkout
               --shard-mib N            Begin a new shard after N MiB (default: one file)
               --check                  Compare the sha256 of every tensor with the goldens; writes nothing
           synthetic <folder>           Run it on the goldens' cases: the reference's ids, and speed and memory.
@@ -17,6 +17,8 @@ internal static class Program
               --rows 1,4,8  --prefill 900  --past 900
           vision <folder>              Vision tower of a checkpoint.
               --tiles 1,4
+          layers <family>              One layer of the vision tower and one of the decoder, in the family's true size: time, and where it goes.
+              --width 1024 --height 768   Size of the image
           machine                      What the machine can do: memory read rate, and a plain matrix product in ONNX Runtime.
           steady                       TinyModel: cold start to the first caption, and captions per second.
           leak                         TinyModel: memory over a thousand captions, and a hundred loads.
@@ -36,6 +38,7 @@ internal static class Program
                 case "synthetic": return await SyntheticCommand.RunAsync(arguments);
                 case "decoder": DecoderCommand.Run(arguments); return 0;
                 case "vision": VisionCommand.Run(arguments); return 0;
+                case "layers": LayersCommand.Run(arguments); return 0;
                 case "machine": MachineCommand.Run(); return 0;
                 case "steady": await SteadyCommand.RunAsync(arguments); return 0;
                 case SteadyCommand.FirstCaption: await SteadyCommand.FirstCaptionAsync(arguments); return 0;
