@@ -51,6 +51,7 @@ internal static class ConsoleApp
         {
             CaptionCommand.Create(terminal),
             VerifyCommand.Create(terminal),
+            CacheCommand.Create(terminal),
         };
         root.SetAction((_, cancellationToken) => CaptionCommand.CaptionSampleImagesAsync(terminal, cancellationToken));
         return root;

@@ -14,11 +14,14 @@ internal sealed class ModelArguments
 
     readonly Option<int> _threads = new("--threads") { HelpName = "N", Description = "Threads of a matrix product. Default: one for each physical core." };
 
+    readonly Option<Precision> _precision = new("--precision") { HelpName = "P", Description = "Auto, Fp32, Int8 or Int4. Default: Auto." };
+
     public void AddTo(Command command)
     {
         command.Add(_model);
         command.Add(_slots);
         command.Add(_threads);
+        command.Add(_precision);
     }
 
     /// <summary>The model that the user names; null for the default.</summary>
@@ -27,7 +30,7 @@ internal sealed class ModelArguments
     /// <summary>Options of a captioner.</summary>
     public MedicalCaptionerOptions Read(ParseResult parsed)
     {
-        var options = new MedicalCaptionerOptions { Threads = parsed.GetNumber(_threads) }.UseTinyModel();
+        var options = new MedicalCaptionerOptions { Threads = parsed.GetNumber(_threads), Precision = parsed.GetValue(_precision) }.UseTinyModel();
         options.Model = Model(parsed) ?? options.Model;
         options.Slots = parsed.GetNumber(_slots) ?? options.Slots;
         return options;

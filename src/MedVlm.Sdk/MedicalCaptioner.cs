@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using MedVlm.Checkpoints;
 using MedVlm.Inference;
+using MedVlm.Models;
 using MedVlm.Tokenizers;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -33,7 +34,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
         _engine = new Engine(model, options.Slots);
         _metadata = new CaptionerMetadata(
-            name, Precision.Fp32,
+            name, model.Precision,
             options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt,
             model.Notes.Notice);
     }
@@ -69,15 +70,18 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
         var folder = ModelLocator.Find(options.Model);
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
+        var tokenizer = options.Tokenizer;
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
             () => LoadedModel.Load(
-                folder, adapter, checkpoint => new Models.ModelSource(checkpoint, TokenizerSource: options.Tokenizer),
-                new RuntimeSettings(options.Threads), cancellationToken),
+                folder, adapter, checkpoint => new ModelSource(checkpoint, TokenizerSource: tokenizer),
+                new RuntimeSettings(options.Threads) { Precision = options.Precision }, cancellationToken),
             cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;
-        LogMessages.ModelLoaded(logger, name, Precision.Fp32, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+        LogMessages.ModelLoaded(logger, name, model.Precision, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+        if (model.Warning is { } warning)
+            LogMessages.Notice(logger, warning);
         if (model.Notes.Notice is { } notice)
             LogMessages.Notice(logger, notice);
         return new MedicalCaptioner(options, name, model, logger);

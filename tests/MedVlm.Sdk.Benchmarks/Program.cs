@@ -19,10 +19,16 @@ internal static class Program
               --tiles 1,4
           layers <family>              One layer of the vision tower and one of the decoder, in the family's true size: time, and where it goes.
               --width 1024 --height 768   Size of the image
+          load <folder>                One load.
+          quality                      TinyModel: captions in INT8 and INT4 compared with FP32's.
+              --images FOLDER          Images with references.json (default: samples/images; may be repeated)
+          errors <folder>              Error that INT8 and INT4 leave in a checkpoint's weights.
+              --all                    Of each tensor
           machine                      What the machine can do: memory read rate, and a plain matrix product in ONNX Runtime.
           steady                       TinyModel: cold start to the first caption, and captions per second.
           leak                         TinyModel: memory over a thousand captions, and a hundred loads.
 
+        decoder, vision, synthetic and load: --precision fp32, int8 or int4 (the last two quantise at the first load: MEDVLM_CACHE).
         All but synth and machine: --threads N, --runs N, --session-entry KEY=VALUE (ONNX Runtime's session configuration).
         decoder and vision: --profile FOLDER keeps ONNX Runtime's profile there and prints a line for each operator.
         """;
@@ -31,7 +37,7 @@ internal static class Program
     {
         try
         {
-            var arguments = new Arguments(args.Skip(1), "check", "stages");
+            var arguments = new Arguments(args.Skip(1), "check", "stages", "all");
             switch (args.FirstOrDefault())
             {
                 case "synth": return SynthCommand.Run(arguments);
@@ -39,6 +45,9 @@ internal static class Program
                 case "decoder": DecoderCommand.Run(arguments); return 0;
                 case "vision": VisionCommand.Run(arguments); return 0;
                 case "layers": LayersCommand.Run(arguments); return 0;
+                case "load": LoadCommand.Run(arguments); return 0;
+                case "quality": await QualityCommand.RunAsync(arguments); return 0;
+                case "errors": QualityCommand.Errors(arguments); return 0;
                 case "machine": MachineCommand.Run(); return 0;
                 case "steady": await SteadyCommand.RunAsync(arguments); return 0;
                 case SteadyCommand.FirstCaption: await SteadyCommand.FirstCaptionAsync(arguments); return 0;

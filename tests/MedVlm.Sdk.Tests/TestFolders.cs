@@ -30,6 +30,14 @@ internal static class TestFolders
         return Path.Exists(full) ? Path.GetFullPath(full) : null;
     }
 
+    /// <summary>Quantised weights of the tests stay out of the user's cache.</summary>
+    [ModuleInitializer]
+    internal static void SetCache()
+    {
+        if (Environment.GetEnvironmentVariable("MEDVLM_CACHE") is null)
+            Environment.SetEnvironmentVariable("MEDVLM_CACHE", Path.Combine(AppContext.BaseDirectory, "cache"));
+    }
+
     static string FindRepository([CallerFilePath] string thisFile = "")
     {
         for (var folder = new DirectoryInfo(Path.GetDirectoryName(thisFile)!); folder is not null; folder = folder.Parent)

@@ -10,22 +10,25 @@ internal sealed class HubCache(string folder)
     /// <param name="variable">Value of an environment variable; null or empty where it is not set.</param>
     public static HubCache FromEnvironment(Func<string, string?> variable)
     {
-        string? Variable(string name) => variable(name) is { Length: > 0 } value ? Expand(value) : null;
+        string? Variable(string name) => variable(name) is { Length: > 0 } value ? Expand(value, variable) : null;
 
-        string Expand(string path) =>
-            path == "~" || path.StartsWith("~/", StringComparison.Ordinal) || path.StartsWith("~\\", StringComparison.Ordinal)
-                ? Home() + path[1..]
-                : path;
-
-        string Home() => variable(OperatingSystem.IsWindows() ? "USERPROFILE" : "HOME") is { Length: > 0 } home
-            ? home
-            : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-
-        string Hub() => Path.Combine(
-            Variable("HF_HOME") ?? Path.Combine(Variable("XDG_CACHE_HOME") ?? Path.Combine(Home(), ".cache"), "huggingface"), "hub");
+        string Hub() => Path.Combine(Variable("HF_HOME") ?? Path.Combine(UserCacheFolder(variable), "huggingface"), "hub");
 
         return new HubCache(Path.GetFullPath(Variable("HF_HUB_CACHE") ?? Variable("HUGGINGFACE_HUB_CACHE") ?? Hub()));
     }
+
+    /// <summary>The folder of the user's caches, which the hub's is in: XDG_CACHE_HOME, or .cache in the home folder, on every system.</summary>
+    public static string UserCacheFolder(Func<string, string?> variable) =>
+        variable("XDG_CACHE_HOME") is { Length: > 0 } set ? Expand(set, variable) : Path.Combine(Home(variable), ".cache");
+
+    static string Expand(string path, Func<string, string?> variable) =>
+        path == "~" || path.StartsWith("~/", StringComparison.Ordinal) || path.StartsWith("~\\", StringComparison.Ordinal)
+            ? Home(variable) + path[1..]
+            : path;
+
+    static string Home(Func<string, string?> variable) => variable(OperatingSystem.IsWindows() ? "USERPROFILE" : "HOME") is { Length: > 0 } home
+        ? home
+        : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
 
     /// <summary>Where the cache keeps the model, whether or not it does.</summary>
     public string ModelFolder(HubId id) => Path.Combine(Folder, "models--" + id.Repository.Replace("/", "--", StringComparison.Ordinal));

@@ -92,18 +92,31 @@ internal sealed class LoraAdapter : IDisposable
 internal sealed record LoraDelta(StoredTensor A, StoredTensor B, float Scale)
 {
     /// <summary>Adds it to a weight in memory.</summary>
-    public unsafe void AddTo(float* weight)
+    public unsafe void AddTo(float* weight) => Rows().AddTo(0, B.Shape[0], weight);
+
+    /// <summary>The two matrices in FP32, for as long as their rows are wanted.</summary>
+    public LoraRows Rows()
     {
-        int rank = (int)A.Shape[0], inputs = (int)A.Shape[1];
         var (a, b) = (new float[A.Elements], new float[B.Elements]);
         Widen.ToFloat32(A, a);
         Widen.ToFloat32(B, b);
-
-        Parallel.For(0, B.Shape[0], output =>
-        {
-            var row = new Span<float>(weight + output * inputs, inputs);
-            for (int r = 0; r < rank; r++)
-                TensorPrimitives.MultiplyAdd(a.AsSpan(r * inputs, inputs), Scale * b[output * rank + r], row, row);
-        });
+        return new LoraRows(a, b, (int)A.Shape[0], Scale);
     }
+}
+
+/// <summary>An adapter's two matrices, to be added to some rows of a weight at a time.</summary>
+internal sealed class LoraRows(float[] a, float[] b, int rank, float scale)
+{
+    readonly int _inputs = a.Length / rank;
+
+    /// <summary>Adds it to rows of the weight.</summary>
+    /// <param name="first">The first row.</param>
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="weights">Their values.</param>
+    public unsafe void AddTo(long first, long rows, float* weights) => Parallel.For(0, rows, row =>
+    {
+        var values = new Span<float>(weights + row * _inputs, _inputs);
+        for (int r = 0; r < rank; r++)
+            TensorPrimitives.MultiplyAdd(a.AsSpan(r * _inputs, _inputs), scale * b[(first + row) * rank + r], values, values);
+    });
 }

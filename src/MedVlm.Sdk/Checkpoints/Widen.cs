@@ -58,7 +58,20 @@ internal static unsafe class Widen
         GC.KeepAlive(tensor);
     }
 
-    static void CheckType(StoredTensor tensor)
+    /// <summary>Widens a run of elements.</summary>
+    /// <param name="tensor">The tensor; of a type that <see cref="CheckType"/> lets pass.</param>
+    /// <param name="first">The first element of the run.</param>
+    /// <param name="destination">As long as the run.</param>
+    public static void ToFloat32(StoredTensor tensor, long first, Span<float> destination)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(first);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(first, tensor.Elements - destination.Length);
+        Convert(tensor.Dtype, tensor.Data + first * (tensor.Dtype.Bits / 8), destination);
+        GC.KeepAlive(tensor);
+    }
+
+    /// <exception cref="CheckpointException">The tensor is of a type that no weight has.</exception>
+    public static void CheckType(StoredTensor tensor)
     {
         if (tensor.Dtype is not (TensorDtype.F64 or TensorDtype.F32 or TensorDtype.F16 or TensorDtype.BF16
             or TensorDtype.F8E4M3 or TensorDtype.F8E5M2))

@@ -5,7 +5,9 @@ using MedVlm.Graphs.Onnx;
 namespace MedVlm.Graphs;
 
 /// <summary>Collects the nodes of one ONNX graph. Families never see it: they speak in words on <see cref="Tensor"/>.</summary>
-internal sealed class GraphBuilder(string name)
+/// <param name="name">Name of the graph.</param>
+/// <param name="linears">What linear layers compute in.</param>
+internal sealed class GraphBuilder(string name, LinearFormat linears = LinearFormat.Float32)
 {
     /// <summary>ONNX Runtime's own operators (contrib ops).</summary>
     public const string Microsoft = "com.microsoft";
@@ -17,10 +19,14 @@ internal sealed class GraphBuilder(string name)
     readonly GraphProto _graph = new() { Name = name };
     readonly Dictionary<string, WeightUse> _weights = [];
     readonly Dictionary<string, Tensor> _constants = [];
+    readonly Dictionary<string, (Tensor, Tensor)> _pairs = [];
     readonly List<GraphInput> _inputs = [];
     readonly Dictionary<string, int> _names = [];
 
     public string Name => name;
+
+    /// <summary>What linear layers compute in.</summary>
+    public LinearFormat Linears => linears;
 
     /// <summary>Stored tensors that the graph asks for, each once, in the order of their first use.</summary>
     public IReadOnlyCollection<WeightUse> Weights => _weights.Values;
@@ -85,6 +91,12 @@ internal sealed class GraphBuilder(string name)
     public Tensor Constant(params long[] values) =>
         Constant($"const_i64_{string.Join('_', values)}", ElementType.Int64, [values.Length], MemoryMarshal.AsBytes<long>(values));
 
+    public Tensor Scalar(byte value) => Constant($"const_u8_{value}", ElementType.UInt8, [], [value]);
+
+    /// <summary>A pair of values that is computed once, for whoever asks for it first, and shared with all who ask after.</summary>
+    public (Tensor, Tensor) Once(string key, Func<(Tensor, Tensor)> compute) =>
+        _pairs.TryGetValue(key, out var known) ? known : _pairs[key] = compute();
+
     public Tensor Scalar(float value) =>
         Constant($"const_f32_{BitConverter.SingleToInt32Bits(value):x8}", ElementType.Float32, [], MemoryMarshal.AsBytes<float>([value]));
 
@@ -100,10 +112,10 @@ internal sealed class GraphBuilder(string name)
         {
             var place = location(use);
             var initializer = use.Initializer;
-            if (place.Type != ElementType.Float32)
+            if (place.Type != use.Type)
             {
                 initializer = $"{use.Initializer}/{place.Type}";
-                graph.Node.Add(Node("Cast", "", [initializer], [use.Initializer], initializer, [("to", (int)ElementType.Float32)]));
+                graph.Node.Add(Node("Cast", "", [initializer], [use.Initializer], initializer, [("to", (int)use.Type)]));
             }
             graph.Initializer.Add(new TensorProto
             {

@@ -11,8 +11,14 @@ internal static class LinearWords
     public static Tensor Linear(
         this Tensor x, Weights w, int outputs, bool bias = false, [CallerArgumentExpression(nameof(outputs))] string? size = null)
     {
-        var weight = w.Get(x.Graph, ".weight", [outputs, x.Width], size: size);
-        return x.MatMulTransposed(weight, outputs, w.Path, bias ? w.Get(x.Graph, ".bias", [outputs], size: size) : null);
+        var graph = x.Graph;
+        var added = bias ? w.Get(graph, ".bias", [outputs], size: size) : null;
+        return graph.Linears switch
+        {
+            LinearFormat.Int8 => x.LinearInt8(w, outputs, added, size),
+            LinearFormat.Int4 => x.LinearInt4(w, outputs, added, size),
+            _ => x.MatMulTransposed(w.Get(graph, ".weight", [outputs, x.Width], size: size), outputs, w.Path, added),
+        };
     }
 
     /// <summary>

@@ -1,13 +1,24 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using MedVlm.Checkpoints.Quantised;
 
 namespace MedVlm.Graphs;
 
 /// <summary>A stored tensor that a graph asks for.</summary>
 /// <param name="Initializer">Name of the initializer in the graph.</param>
 /// <param name="StoredName">Name of the tensor in the checkpoint.</param>
-/// <param name="Shape">Shape that the graph sees: the stored one, or another with as many elements.</param>
-internal sealed record WeightUse(string Initializer, string StoredName, long[] Shape);
+/// <param name="Shape">Shape that the graph sees: the stored one, another with as many elements, or that of the part.</param>
+/// <param name="Part">The weight in FP32, or a part of its quantised form.</param>
+internal sealed record WeightUse(string Initializer, string StoredName, long[] Shape, WeightPart Part = WeightPart.Float32)
+{
+    /// <summary>Type that the graph sees.</summary>
+    public ElementType Type => Part.Dtype switch
+    {
+        Checkpoints.TensorDtype.I8 => ElementType.Int8,
+        Checkpoints.TensorDtype.U8 => ElementType.UInt8,
+        _ => ElementType.Float32,
+    };
+}
 
 /// <summary>What is known of a stored tensor before its bytes are read.</summary>
 internal sealed record WeightInfo(string FileName, IReadOnlyList<long> Shape);
@@ -83,6 +94,14 @@ internal sealed class Weights(WeightCatalog catalog, string path, string hostSuf
         var stored = path + suffix;
         catalog.Require(stored, shape, Reason(size));
         return graph.Weight(new WeightUse(stored, stored, @as ?? shape));
+    }
+
+    /// <summary>A part of the quantised form of the weight [outputs, inputs] of this name.</summary>
+    public Tensor Quantised(GraphBuilder graph, WeightPart part, long outputs, long inputs, string? size)
+    {
+        var stored = $"{path}.weight";
+        catalog.Require(stored, [outputs, inputs], Reason(size));
+        return graph.Weight(new WeightUse($"{stored}/{part}", stored, part.Shape(outputs, inputs), part));
     }
 
     /// <summary>The tensor of this very name, for the host to read, where others have one below it.</summary>

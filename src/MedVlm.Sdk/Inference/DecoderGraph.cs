@@ -26,9 +26,9 @@ internal static class DecoderGraph
 
     public static string CrossValue(int layer) => $"cross_value.{layer}";
 
-    public static GraphBuilder Build(ModelFamily family, Weights weights)
+    public static GraphBuilder Build(ModelFamily family, Weights weights, LinearFormat linears)
     {
-        var (graph, shape) = (new GraphBuilder("decoder"), family.Shape);
+        var (graph, shape) = (new GraphBuilder("decoder", linears), family.Shape);
 
         var input = new DecoderInputs(
             graph.Input(Embeddings, ElementType.Float32, "B", "T", shape.HiddenSize),

@@ -8,7 +8,7 @@ internal sealed class GraphSession : IDisposable
 {
     readonly IReadOnlyList<OrtValue> _weights;
 
-    public GraphSession(GraphBuilder graph, WeightMemory weights, RuntimeSettings settings)
+    public GraphSession(GraphBuilder graph, WeightSource weights, RuntimeSettings settings)
     {
         OnnxRuntimeEnvironment.Ensure();
         using var options = settings.ToSessionOptions(graph.Name);

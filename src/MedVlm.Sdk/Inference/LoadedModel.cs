@@ -8,24 +8,34 @@ namespace MedVlm.Inference;
 internal sealed class LoadedModel : IDisposable
 {
     readonly Checkpoint _checkpoint;
-    readonly WeightMemory _weights;
+    readonly WeightSource _weights;
 
     LoadedModel(ModelSource source, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
     {
         var checkpoint = _checkpoint = source.Checkpoint;
+        Precision = settings.Precision == Precision.Auto ? Precision.Fp32 : settings.Precision;
         Family = ModelRegistry.Create(source);
         Notes = checkpoint.TryReadJson("medvlm.json", FamilyJson.Default.CheckpointNotes) ?? new();
         Generation = checkpoint.TryReadJson("generation_config.json", FamilyJson.Default.GenerationConfig) ?? new();
 
         var tensors = Family.Tensors(checkpoint);
         var graphs = ModelGraphs.Build(
-            Family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)));
+            Family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)), Precision);
         Embeddings = new TokenEmbeddings(
             tensors[graphs.TokenEmbedding], graphs.PositionEmbedding is { } positions ? tensors[positions] : null);
 
         cancellationToken.ThrowIfCancellationRequested();
         using var adapter = adapterFolder is null ? null : LoraAdapter.Open(adapterFolder);
-        _weights = new WeightMemory(tensors, adapter?.Bind(tensors, Family.ModuleNames) ?? new Dictionary<string, LoraDelta>());
+        var deltas = adapter?.Bind(tensors, Family.ModuleNames) ?? new Dictionary<string, LoraDelta>();
+        if (Precision == Precision.Fp32)
+            _weights = new WeightMemory(tensors, deltas);
+        else
+        {
+            var quantised = QuantisedWeights.Load(
+                settings.Cache, Precision.ToString().ToLowerInvariant(), graphs.Vision.Weights.Concat(graphs.Decoder.Weights), tensors, deltas,
+                checkpoint.Folder, cancellationToken);
+            (_weights, Warning) = (quantised, quantised.Warning);
+        }
         try
         {
             Vision = new GraphSession(graphs.Vision, _weights, settings);
@@ -41,6 +51,12 @@ internal sealed class LoadedModel : IDisposable
     }
 
     public ModelFamily Family { get; }
+
+    /// <summary>The precision that it runs in; never <see cref="Precision.Auto"/>.</summary>
+    public Precision Precision { get; }
+
+    /// <summary>What the log should tell about the load; null for nothing.</summary>
+    public string? Warning { get; }
 
     public CheckpointNotes Notes { get; }
 

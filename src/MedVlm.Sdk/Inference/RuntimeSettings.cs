@@ -1,3 +1,4 @@
+using MedVlm.Checkpoints.Quantised;
 using Microsoft.ML.OnnxRuntime;
 
 namespace MedVlm.Inference;
@@ -7,6 +8,12 @@ namespace MedVlm.Inference;
 /// <param name="ProfileFolder">Where ONNX Runtime writes a profile of each graph; null writes none.</param>
 internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolder = null)
 {
+    /// <summary>Number format of weights and arithmetic.</summary>
+    public Precision Precision { get; init; }
+
+    /// <summary>Where quantised weights are kept.</summary>
+    public QuantisedCache Cache { get; init; } = QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable);
+
     /// <summary>Entries of ONNX Runtime's session configuration, over those that we set: to measure what they do.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> SessionEntries { get; init; } = [];
 

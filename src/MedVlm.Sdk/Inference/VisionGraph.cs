@@ -9,9 +9,9 @@ internal static class VisionGraph
 {
     const string Features = "image_features";
 
-    public static GraphBuilder Build(ModelFamily family, Weights weights)
+    public static GraphBuilder Build(ModelFamily family, Weights weights, LinearFormat linears)
     {
-        var graph = new GraphBuilder("vision");
+        var graph = new GraphBuilder("vision", linears);
         var features = family.Vision(graph, weights);
         graph.Output(Features, features.Reshape(-1, family.FeatureWidth), ElementType.Float32, "F", family.FeatureWidth);
 

@@ -12,7 +12,7 @@ namespace MedVlm.Inference;
 /// Weights that we own stay in memory beside the packed copy that ONNX Runtime makes of each matrix. What it widens itself it frees as
 /// soon as it is packed: SmolVLM-500M (1,745 MiB in FP32) peaks at 2,180 MiB instead of 4,530 while it loads, and is as fast.
 /// </remarks>
-internal sealed class WeightMemory : IDisposable
+internal sealed class WeightMemory : WeightSource
 {
     // ONNX Runtime takes external data from one folder only; shards that lie elsewhere are copied.
     readonly string _folder;
@@ -33,11 +33,9 @@ internal sealed class WeightMemory : IDisposable
     /// <summary>Bytes of own memory.</summary>
     public long Bytes => _widened.Values.Sum(buffer => (long)buffer.Length);
 
-    /// <summary>Tells <paramref name="options"/> where the weights of <paramref name="graph"/> are.</summary>
-    /// <returns>What must be disposed after the session.</returns>
-    public IReadOnlyList<OrtValue> Register(GraphBuilder graph, SessionOptions options)
+    public override IReadOnlyList<OrtValue> Register(GraphBuilder graph, SessionOptions options)
     {
-        options.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", _folder);
+        options.AddSessionConfigEntry(FolderEntry, _folder);
 
         var values = new List<OrtValue>();
         foreach (var use in graph.Weights.Where(use => TypeInFile(_tensors[use.StoredName]) is null))
@@ -49,8 +47,7 @@ internal sealed class WeightMemory : IDisposable
         return values;
     }
 
-    /// <summary>The bytes of a weight in its file. For a weight in own memory only the file's being there matters.</summary>
-    public ExternalData Place(WeightUse use)
+    public override ExternalData Place(WeightUse use)
     {
         var stored = _tensors[use.StoredName];
         var fileName = Path.GetFileName(stored.File.ResolvedPath);
@@ -59,7 +56,7 @@ internal sealed class WeightMemory : IDisposable
             : new ExternalData(fileName, stored.Offset, stored.Elements * sizeof(float), ElementType.Float32);
     }
 
-    public void Dispose()
+    public override void Dispose()
     {
         foreach (var buffer in _widened.Values)
             buffer.Dispose();

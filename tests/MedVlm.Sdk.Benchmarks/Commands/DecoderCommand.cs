@@ -31,7 +31,7 @@ internal static class DecoderCommand
                 int[] lengths = [.. Enumerable.Repeat(past, rows)];
                 var result = Measurement.Time(
                     "decode step", "ms", () => step.Run(lengths, runOptions), seconds => seconds * 1000, runs, warmups: 3);
-                (result with { Model = name, Precision = "fp32", Batch = rows, Threads = arguments.Threads(), Notes = new { past } }).Print();
+                (result with { Model = name, Precision = arguments.PrecisionName(), Batch = rows, Threads = arguments.Threads(), Notes = new { past } }).Print();
                 steps += runs + 3;
             }
 
@@ -41,7 +41,7 @@ internal static class DecoderCommand
                 Fill(prefill, model.Family, 0);
                 var result = Measurement.Time(
                     "prefill", "tokens/s", () => prefill.Run([0], runOptions), seconds => tokens / seconds, Math.Max(runs / 4, 3));
-                (result with { Model = name, Precision = "fp32", Batch = 1, Threads = arguments.Threads(), Notes = new { tokens } }).Print();
+                (result with { Model = name, Precision = arguments.PrecisionName(), Batch = 1, Threads = arguments.Threads(), Notes = new { tokens } }).Print();
                 steps += Math.Max(runs / 4, 3) + 1;
             }
         }
@@ -56,7 +56,7 @@ internal static class DecoderCommand
         var model = LoadedModel.Load(folder, null, arguments.Runtime(), CancellationToken.None);
         new Measurement("load", Math.Round(Stopwatch.GetElapsedTime(start).TotalMilliseconds), "ms")
         {
-            Model = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)), Precision = "fp32", Threads = arguments.Threads(),
+            Model = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)), Precision = arguments.PrecisionName(), Threads = arguments.Threads(),
         }.Print();
         ProcessMemory.ResetPeak();
         return model;

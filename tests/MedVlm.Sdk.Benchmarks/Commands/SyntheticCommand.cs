@@ -22,7 +22,7 @@ internal static class SyntheticCommand
 
         long start = Stopwatch.GetTimestamp();
         await using var captioner = await MedicalCaptioner.LoadAsync(
-            new MedicalCaptionerOptions { Model = folder, Slots = 1, Threads = arguments.Number("threads") });
+            new MedicalCaptionerOptions { Model = folder, Slots = 1, Threads = arguments.Number("threads"), Precision = arguments.Precision() });
         Print("load", Stopwatch.GetElapsedTime(start).TotalMilliseconds, "ms", null);
 
         int failures = 0;
@@ -55,7 +55,7 @@ internal static class SyntheticCommand
 
         void Print(string what, double value, string unit, object? notes) => new Measurement(what, Math.Round(value, 2), unit)
         {
-            Model = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)), Precision = "fp32", Batch = 1, Threads = arguments.Threads(), Notes = notes,
+            Model = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)), Precision = arguments.PrecisionName(), Batch = 1, Threads = arguments.Threads(), Notes = notes,
         }.Print();
     }
 

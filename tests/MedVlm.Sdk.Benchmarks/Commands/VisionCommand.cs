@@ -23,7 +23,7 @@ internal static class VisionCommand
                     "vision", "tiles/s",
                     () => VisionGraph.Run(model.Vision, model.Family, [run], null, 0, runOptions, CancellationToken.None),
                     seconds => tiles / seconds, runs);
-                (result with { Model = name, Precision = "fp32", Batch = tiles, Threads = arguments.Threads() }).Print();
+                (result with { Model = name, Precision = arguments.PrecisionName(), Batch = tiles, Threads = arguments.Threads() }).Print();
                 steps += runs + 1;
             }
         }

@@ -1,0 +1,39 @@
+using System.CommandLine;
+using Spectre.Console;
+
+namespace MedVlm.ConsoleSample;
+
+/// <summary>cache list, cache clear: the quantised weights that earlier loads have left on disk.</summary>
+internal static class CacheCommand
+{
+    public static Command Create(Terminal terminal)
+    {
+        var list = new Command("list", "List the quantised weights on disk.");
+        list.SetAction(_ => List(terminal));
+        var clear = new Command("clear", "Delete them. The next load of a model in INT8 or INT4 quantises it again.");
+        clear.SetAction(_ => Clear(terminal));
+        return new Command("cache", "Quantised weights, which are made at the first load of a model in INT8 or INT4 and kept.") { list, clear };
+    }
+
+    static int List(Terminal terminal)
+    {
+        var entries = WeightCache.List();
+        if (entries.Count > 0)
+        {
+            var table = new Table().AddColumn("Model").AddColumn("Precision").AddColumn(new TableColumn("MiB").RightAligned()).AddColumn("Made (UTC)");
+            foreach (var entry in entries)
+                table.AddRow(Markup.Escape(entry.Model), $"{entry.Precision}", MiB(entry.Bytes), $"{entry.Created:yyyy-MM-dd HH:mm}");
+            terminal.Out.Write(table);
+        }
+        terminal.Out.WriteLine($"{entries.Count} models, {MiB(entries.Sum(entry => entry.Bytes))} MiB in {WeightCache.Folder}");
+        return ExitCode.Success;
+    }
+
+    static int Clear(Terminal terminal)
+    {
+        terminal.Out.WriteLine($"{MiB(WeightCache.Clear())} MiB freed in {WeightCache.Folder}");
+        return ExitCode.Success;
+    }
+
+    static string MiB(long bytes) => $"{bytes / 1048576.0:N0}";
+}

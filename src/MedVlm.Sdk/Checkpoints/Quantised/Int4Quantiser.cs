@@ -1,0 +1,139 @@
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace MedVlm.Checkpoints.Quantised;
+
+/// <summary>
+/// INT4 by blocks of 32: each weight becomes a number from 0 to 15, and <c>(number - zero point) · scale</c> gives it back. Scale and zero
+/// point are those that leave the least squared error, found by search; rounding over the block's range is the first of the candidates.
+/// </summary>
+internal static class Int4Quantiser
+{
+    public const int BlockSize = 32, BlockBytes = BlockSize / 2, Largest = 15;
+
+    // Narrower ranges clip the outermost weights to tell the many inner ones apart better. Measured on SmolVLM's shapes with normal
+    // weights, finer steps or more zero points lower the error by less than 0.5 %.
+    static readonly float[] s_ranges = [1.04f, 1f, 0.96f, 0.92f, 0.88f, 0.84f, 0.8f, 0.76f, 0.7f, 0.64f];
+    const int ZeroPointsAround = 2, Refinements = 2;
+
+    /// <summary>Blocks of a row of weights; the last may be filled in part.</summary>
+    public static long Blocks(long inputs) => (inputs + BlockSize - 1) / BlockSize;
+
+    /// <summary>Quantises one row of weights.</summary>
+    /// <param name="weights">The weights of one output.</param>
+    /// <param name="values">Receives <see cref="BlockBytes"/> for each block.</param>
+    /// <param name="scales">Receives one for each block.</param>
+    /// <param name="zeroPoints">Receives half a byte for each block.</param>
+    /// <returns>False where a weight is not finite.</returns>
+    public static bool Quantise(ReadOnlySpan<float> weights, Span<byte> values, Span<float> scales, Span<byte> zeroPoints)
+    {
+        zeroPoints.Clear();
+        Span<float> padded = stackalloc float[BlockSize];
+        for (int block = 0; block < scales.Length; block++)
+        {
+            // Zeros behind the last weight cost no error: the zero point stands for them exactly.
+            var rest = weights[(block * BlockSize)..];
+            padded.Clear();
+            rest[..Math.Min(rest.Length, BlockSize)].CopyTo(padded);
+            scales[block] = QuantiseBlock(padded, values.Slice(block * BlockBytes, BlockBytes), out int zeroPoint);
+            if (float.IsNaN(scales[block]))
+                return false;
+            zeroPoints[block / 2] |= (byte)(zeroPoint << (block % 2 * 4));
+        }
+        return true;
+    }
+
+    /// <returns>The scale; NaN where a weight is not finite.</returns>
+    static float QuantiseBlock(ReadOnlySpan<float> weights, Span<byte> values, out int zeroPoint)
+    {
+        zeroPoint = (Largest + 1) / 2;
+        float largest = MathF.Abs(TensorPrimitives.MaxMagnitude(weights));
+        if (!float.IsFinite(largest))
+            return float.NaN;
+
+        // In [-1, 1], so that no square overflows or vanishes.
+        var block = new Block(weights, largest);
+        float low = MathF.Min(block.Min, 0), high = MathF.Max(block.Max, 0), step = (high - low) / Largest;
+        if (largest / Largest == 0)
+        {
+            values.Fill((byte)(zeroPoint * 0x11));
+            return 0;
+        }
+
+        int middle = (int)MathF.Round(-low / step);
+        var best = block.Fit(step, middle);
+        for (int candidate = Math.Max(middle - ZeroPointsAround, 0); candidate <= Math.Min(middle + ZeroPointsAround, Largest); candidate++)
+            foreach (float range in s_ranges)
+                best = Better(best, block.Fit(step * range, candidate));
+
+        // The best scale for the numbers that a scale leads to can lead to better numbers.
+        for (int i = 0; i < Refinements; i++)
+            best = Better(best, block.Fit(best.Scale, best.ZeroPoint));
+
+        block.Write(best, values);
+        zeroPoint = best.ZeroPoint;
+        return best.Scale * largest;
+
+        static Fit Better(Fit a, Fit b) => b.Gain > a.Gain ? b : a;
+    }
+
+    /// <summary>Numbers of a block: those nearest to weight / <paramref name="Rounding"/>.</summary>
+    /// <param name="Rounding">The scale that they were rounded by.</param>
+    /// <param name="ZeroPoint">The number that means zero.</param>
+    /// <param name="Scale">The scale that fits them best (least squares).</param>
+    /// <param name="Gain">By how much the squared error with it is below that of all zeros.</param>
+    readonly record struct Fit(float Rounding, int ZeroPoint, float Scale, float Gain);
+
+    /// <summary>32 weights in registers.</summary>
+    readonly struct Block
+    {
+        readonly Vector256<float> _a, _b, _c, _d;
+
+        public Block(ReadOnlySpan<float> weights, float largest)
+        {
+            var divisor = Vector256.Create(largest == 0 ? 1 : largest);
+            (_a, _b, _c, _d) = (
+                Vector256.Create(weights) / divisor, Vector256.Create(weights[8..]) / divisor, Vector256.Create(weights[16..]) / divisor,
+                Vector256.Create(weights[24..]) / divisor);
+        }
+
+        public float Min => Least(Vector256.Min(Vector256.Min(_a, _b), Vector256.Min(_c, _d)));
+
+        public float Max => -Least(-Vector256.Max(Vector256.Max(_a, _b), Vector256.Max(_c, _d)));
+
+        /// <summary>Rounds by a scale, and finds the scale that fits the numbers best: with w ≈ s·n it is Σwn / Σn², and the squared error Σw² - (Σwn)² / Σn².</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Fit Fit(float rounding, int zeroPoint)
+        {
+            var (low, high, inverse) = (Vector256.Create(-(float)zeroPoint), Vector256.Create((float)(Largest - zeroPoint)), Vector256.Create(1 / rounding));
+            var (a, b, c, d) = (Numbers(_a, inverse, low, high), Numbers(_b, inverse, low, high), Numbers(_c, inverse, low, high), Numbers(_d, inverse, low, high));
+            float products = Vector256.Sum(_a * a + _b * b + (_c * c + _d * d)), squares = Vector256.Sum(a * a + b * b + (c * c + d * d));
+            return squares == 0 ? new(rounding, zeroPoint, rounding, 0) : new(rounding, zeroPoint, products / squares, products * products / squares);
+        }
+
+        public void Write(Fit fit, Span<byte> values)
+        {
+            var (low, high, inverse) = (Vector256.Create(-(float)fit.ZeroPoint), Vector256.Create((float)(Largest - fit.ZeroPoint)), Vector256.Create(1 / fit.Rounding));
+            Span<float> numbers = stackalloc float[BlockSize];
+            Numbers(_a, inverse, low, high).CopyTo(numbers);
+            Numbers(_b, inverse, low, high).CopyTo(numbers[8..]);
+            Numbers(_c, inverse, low, high).CopyTo(numbers[16..]);
+            Numbers(_d, inverse, low, high).CopyTo(numbers[24..]);
+            for (int i = 0; i < BlockBytes; i++)
+                values[i] = (byte)((int)numbers[2 * i] + fit.ZeroPoint | (int)numbers[2 * i + 1] + fit.ZeroPoint << 4);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static Vector256<float> Numbers(Vector256<float> weights, Vector256<float> inverse, Vector256<float> low, Vector256<float> high) =>
+            Vector256.Min(Vector256.Max(Vector256.Round(weights * inverse), low), high);
+
+        static float Least(Vector256<float> values)
+        {
+            float least = values[0];
+            for (int i = 1; i < Vector256<float>.Count; i++)
+                least = MathF.Min(least, values[i]);
+            return least;
+        }
+    }
+}

@@ -1,0 +1,234 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace MedVlm.Checkpoints.Quantised;
+
+/// <summary>
+/// Quantised weights on disk, so that they are made once: a file for each content and scheme, in one folder. A file appears there under
+/// its name only when it is whole, whatever happens before: it is written under another name, flushed to the disk and renamed.
+/// </summary>
+/// <remarks>
+/// A file's name is a hash over the content of the checkpoint's files (and the adapter's), the scheme, and the names and shapes of all
+/// tensors. The content of a file is hashed once; the result is kept under its path, size and time of change, as build systems do.
+/// Several processes may do the same at once: each writes a file of its own, and the last to be renamed stays.
+/// </remarks>
+internal sealed class QuantisedCache(string folder)
+{
+    /// <summary>Environment variable that names another folder.</summary>
+    public const string Variable = "MEDVLM_CACHE";
+
+    public const string Extension = ".safetensors";
+
+    /// <summary>Keys of a file's metadata.</summary>
+    public const string Model = "model", Scheme = "scheme";
+
+    // Raised with every change of the numbers or of the layout.
+    const string Version = "1";
+
+    const string TemporaryExtension = ".tmp", HashExtension = ".hash";
+
+    /// <summary>How long a temporary file that nobody holds open is left alone: its writer may be about to open it.</summary>
+    static readonly TimeSpan s_youngest = TimeSpan.FromMinutes(1);
+
+    /// <summary>The cache's folder, which need not exist.</summary>
+    public string Folder { get; } = folder;
+
+    /// <summary>Creates the file that a new one is written to; another one in tests of a full disk.</summary>
+    public Func<string, FileStream> CreateFile { get; init; } = path =>
+        new FileStream(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
+
+    /// <summary>The cache under these environment variables: MEDVLM_CACHE, else "medvlm" in the user's cache folder, beside the hub's.</summary>
+    public static QuantisedCache FromEnvironment(Func<string, string?> variable) => new(Path.GetFullPath(
+        variable(Variable) is { Length: > 0 } set ? set : Path.Combine(HubCache.UserCacheFolder(variable), "medvlm")));
+
+    /// <summary>Opens the quantised weights, and makes them first where they are not there or are damaged.</summary>
+    /// <param name="scheme">Name of the scheme, part of the file's name.</param>
+    /// <param name="tensors">The tensors.</param>
+    /// <param name="model">What the weights are of, for whoever lists the cache.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="IOException">The folder cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder must not be written.</exception>
+    /// <exception cref="CheckpointException">The weights cannot be quantised.</exception>
+    public SafetensorsFile Open(string scheme, IReadOnlyList<QuantisedTensor> tensors, string model, CancellationToken cancellationToken)
+    {
+        Directory.CreateDirectory(Folder);
+        RemoveStale();
+        var key = Key(scheme, tensors, cancellationToken);
+        var path = Path.Combine(Folder, $"{key}-{scheme}-v{Version}{Extension}");
+        if (TryOpen(path, tensors, cancellationToken) is { } file)
+            return file;
+
+        var temporary = Path.Combine(Folder, $"{key}.{Guid.NewGuid():N}{TemporaryExtension}");
+        try
+        {
+            using (var stream = CreateFile(temporary))
+                QuantisedFile.Write(
+                    stream, tensors, new Dictionary<string, string> { ["format"] = "medvlm-quantised", [Scheme] = scheme, [Model] = model }, cancellationToken);
+            Rename(temporary, path);
+        }
+        catch
+        {
+            Delete(temporary);
+            throw;
+        }
+        return QuantisedFile.Open(path, tensors, cancellationToken);
+    }
+
+    /// <summary>The finished files.</summary>
+    public IEnumerable<FileInfo> Files() =>
+        Directory.Exists(Folder) ? new DirectoryInfo(Folder).EnumerateFiles($"*{Extension}").OrderBy(file => file.Name, StringComparer.Ordinal) : [];
+
+    /// <summary>Deletes everything that this class has written, but what another process is writing or, on Windows, reading.</summary>
+    /// <returns>Bytes that are free now.</returns>
+    public long Clear()
+    {
+        if (!Directory.Exists(Folder))
+            return 0;
+        RemoveStale();
+        return new[] { Extension, HashExtension }
+            .SelectMany(extension => new DirectoryInfo(Folder).GetFiles($"*{extension}"))
+            .Sum(file => file.Length is var length && Delete(file.FullName) ? length : 0);
+    }
+
+    static SafetensorsFile? TryOpen(string path, IReadOnlyList<QuantisedTensor> tensors, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return File.Exists(path) ? QuantisedFile.Open(path, tensors, cancellationToken) : null;
+        }
+        catch (CheckpointException)
+        {
+            return null;   // damaged: it is made again
+        }
+    }
+
+    /// <summary>Puts a finished file in its place. Where another process has just done so and is reading it, Windows refuses: then that one stays.</summary>
+    static void Rename(string temporary, string path)
+    {
+        try
+        {
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException && File.Exists(path))
+        {
+            Delete(temporary);
+        }
+    }
+
+    static bool Delete(string path)
+    {
+        try
+        {
+            File.Delete(path);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Deletes what writers have left that were ended: temporary files that nobody holds open.</summary>
+    void RemoveStale()
+    {
+        foreach (var file in new DirectoryInfo(Folder).GetFiles($"*{TemporaryExtension}"))
+        {
+            if (TimeProvider.System.GetUtcNow() - file.LastWriteTimeUtc < s_youngest)
+                continue;
+            try
+            {
+                // A writer holds it exclusively for as long as it lives.
+                using (new FileStream(file.FullName, FileMode.Open, FileAccess.ReadWrite, FileShare.None))
+                { }
+                file.Delete();
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // In use, or gone already.
+            }
+        }
+    }
+
+    string Key(string scheme, IReadOnlyList<QuantisedTensor> tensors, CancellationToken cancellationToken)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Add(Version);
+        Add(scheme);
+        var files = new Dictionary<SafetensorsFile, string>();
+        foreach (var tensor in tensors)
+        {
+            Add(tensor.Name);
+            Add($"{tensor.Part}");
+            Add(string.Join(',', tensor.Shape));
+            AddStored(tensor.Source);
+            if (tensor.Delta is { } delta)
+            {
+                AddStored(delta.A);
+                AddStored(delta.B);
+                Add(delta.Scale.ToString("R", CultureInfo.InvariantCulture));
+            }
+        }
+        return Convert.ToHexStringLower(hash.GetHashAndReset())[..32];
+
+        void AddStored(StoredTensor stored)
+        {
+            if (!files.TryGetValue(stored.File, out var content))
+                files.Add(stored.File, content = ContentOf(stored.File, cancellationToken));
+            Add(content);
+            Add(stored.Name);
+        }
+
+        void Add(string text)
+        {
+            // The length before each text: no two lists of texts give the same bytes.
+            var bytes = Encoding.UTF8.GetBytes(text);
+            Span<byte> length = stackalloc byte[sizeof(int)];
+            BinaryPrimitives.WriteInt32LittleEndian(length, bytes.Length);
+            hash.AppendData(length);
+            hash.AppendData(bytes);
+        }
+    }
+
+    /// <summary>Hash of a file's content, taken from the last time where path, size and time of change are the same.</summary>
+    string ContentOf(SafetensorsFile file, CancellationToken cancellationToken)
+    {
+        var info = new FileInfo(file.ResolvedPath);
+        var identity = $"{info.FullName}\n{info.Length}\n{info.LastWriteTimeUtc.Ticks}";
+        var known = Path.Combine(Folder, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(identity)))[..32] + HashExtension);
+        if (ReadHash(known) is { } content)
+            return content;
+
+        using (var handle = File.OpenHandle(file.ResolvedPath, FileMode.Open, FileAccess.Read, FileShare.Read))
+            content = ContentHash.Of(handle, 0, cancellationToken);
+        WriteHash(known, content);
+        return content;
+    }
+
+    static string? ReadHash(string path)
+    {
+        try
+        {
+            return File.Exists(path) && File.ReadAllText(path) is { Length: 64 } hash && hash.All(char.IsAsciiHexDigitLower) ? hash : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    void WriteHash(string path, string content)
+    {
+        var temporary = Path.Combine(Folder, $"{Guid.NewGuid():N}{TemporaryExtension}");
+        try
+        {
+            File.WriteAllText(temporary, content);
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Delete(temporary);   // then it is hashed again next time
+        }
+    }
+}

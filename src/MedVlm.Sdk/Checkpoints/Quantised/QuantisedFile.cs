@@ -1,0 +1,134 @@
+using System.Buffers.Binary;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace MedVlm.Checkpoints.Quantised;
+
+/// <summary>
+/// The safetensors file that holds the quantised form of a checkpoint. Its header is known beforehand; the checksum of the data is set
+/// last, so that a file that was left half-way never has the right one.
+/// </summary>
+internal static class QuantisedFile
+{
+    public const string Checksum = "checksum";
+
+    const int Alignment = 64;   // of the data, as memory wants it
+
+    static readonly string s_noChecksum = new('0', 64);
+
+    /// <summary>Writes a file.</summary>
+    /// <param name="file">An empty file, open for reading and writing.</param>
+    /// <param name="tensors">What it shall hold.</param>
+    /// <param name="metadata">What it says about itself.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="CheckpointException">The weights cannot be quantised.</exception>
+    public static void Write(
+        FileStream file, IReadOnlyList<QuantisedTensor> tensors, IReadOnlyDictionary<string, string> metadata, CancellationToken cancellationToken)
+    {
+        var ordered = Order(tensors);
+        var header = Header(ordered, metadata, s_noChecksum);
+        var places = new Dictionary<string, long>();
+        long end = header.Length;
+        foreach (var tensor in ordered)
+        {
+            places.Add(tensor.Name, end);
+            end += tensor.Length;
+        }
+
+        file.SetLength(end);   // fails here where the disk is full, on systems that can tell
+        file.Write(header);
+        Quantiser.Make(tensors, (tensor, bytes) =>
+        {
+            using (bytes)
+                Write(file, places[tensor.Name], bytes, cancellationToken);
+        }, cancellationToken);
+
+        // Read back from the file: what the checksum covers is what the system has taken.
+        file.Flush();
+        var checksum = ContentHash.Of(file.SafeFileHandle, header.Length, cancellationToken);
+        file.Position = 0;
+        file.Write(Header(ordered, metadata, checksum));
+        file.Flush(flushToDisk: true);
+    }
+
+    /// <summary>Opens a file and checks all of it: header, every tensor's type and shape, and the checksum of the data.</summary>
+    /// <exception cref="CheckpointException">It is not the file that <see cref="Write(FileStream, IReadOnlyList{QuantisedTensor}, IReadOnlyDictionary{string, string}, CancellationToken)"/> wrote.</exception>
+    public static SafetensorsFile Open(string path, IReadOnlyList<QuantisedTensor> tensors, CancellationToken cancellationToken)
+    {
+        var file = SafetensorsFile.Open(path);
+        try
+        {
+            foreach (var tensor in tensors)
+                if (file.Tensors.GetValueOrDefault(tensor.Name) is not { } stored || stored.Dtype != tensor.Part.Dtype || !stored.Shape.SequenceEqual(tensor.Shape))
+                    throw Damaged($"does not hold tensor {Fault.Quote(tensor.Name)} as it was written");
+            if (file.Tensors.Count != tensors.Count)
+                throw Damaged("holds tensors that were not written");
+
+            using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
+            long start = file.Tensors.Count == 0 ? file.FileLength : file.Tensors.Values.Min(tensor => tensor.Offset);
+            if (ContentHash.Of(handle, start, cancellationToken) != file.Metadata.GetValueOrDefault(Checksum))
+                throw Damaged("does not have the content that it was written with");
+            return file;
+        }
+        catch (Exception e)
+        {
+            file.Dispose();
+            throw Fault.IsFileError(e) ? Damaged($"cannot be read ({e.Message})") : e;
+        }
+
+        CheckpointException Damaged(string what) => new($"{Path.GetFileName(path)}: the file of the cache {what}.");
+    }
+
+    static unsafe void Write(FileStream file, long place, NativeBuffer bytes, CancellationToken cancellationToken)
+    {
+        const int Most = 16 << 20;
+        file.Position = place;
+        for (nuint at = 0; at < bytes.Length; at += Most)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            file.Write(new ReadOnlySpan<byte>(bytes.Data + at, (int)Math.Min(Most, bytes.Length - at)));
+        }
+    }
+
+    /// <summary>Floats first: then each lies at a multiple of its size.</summary>
+    static List<QuantisedTensor> Order(IReadOnlyList<QuantisedTensor> tensors) => [.. tensors.OrderBy(tensor => tensor.Part.Dtype != TensorDtype.F32)];
+
+    static byte[] Header(IReadOnlyList<QuantisedTensor> tensors, IReadOnlyDictionary<string, string> metadata, string checksum)
+    {
+        using var json = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(json, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            writer.WriteStartObject();
+            writer.WriteStartObject("__metadata__");
+            foreach (var (key, value) in metadata)
+                writer.WriteString(key, value);
+            writer.WriteString(Checksum, checksum);
+            writer.WriteEndObject();
+
+            long offset = 0;
+            foreach (var tensor in tensors)
+            {
+                writer.WriteStartObject(tensor.Name);
+                writer.WriteString("dtype", tensor.Part.Dtype.StoredName);
+                writer.WriteStartArray("shape");
+                foreach (long size in tensor.Shape)
+                    writer.WriteNumberValue(size);
+                writer.WriteEndArray();
+                writer.WriteStartArray("data_offsets");
+                writer.WriteNumberValue(offset);
+                writer.WriteNumberValue(offset += tensor.Length);
+                writer.WriteEndArray();
+                writer.WriteEndObject();
+            }
+            writer.WriteEndObject();
+        }
+
+        int length = (int)(sizeof(long) + json.Length + Alignment - 1) / Alignment * Alignment;
+        var header = new byte[length];
+        BinaryPrimitives.WriteInt64LittleEndian(header, length - sizeof(long));
+        json.ToArray().CopyTo(header, sizeof(long));
+        header.AsSpan(sizeof(long) + (int)json.Length).Fill((byte)' ');
+        return header;
+    }
+}

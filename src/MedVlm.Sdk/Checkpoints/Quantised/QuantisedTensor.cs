@@ -1,0 +1,13 @@
+namespace MedVlm.Checkpoints.Quantised;
+
+/// <summary>A tensor of the quantised form of a checkpoint, and what it is made from.</summary>
+/// <param name="Name">Its own name.</param>
+/// <param name="Source">The stored weight.</param>
+/// <param name="Delta">What an adapter adds to the weight; null for nothing.</param>
+/// <param name="Part">What is made of the weight.</param>
+/// <param name="Shape">Shape of the result.</param>
+internal sealed record QuantisedTensor(string Name, StoredTensor Source, LoraDelta? Delta, WeightPart Part, long[] Shape)
+{
+    /// <summary>Bytes of the result.</summary>
+    public long Length { get; } = Shape.Aggregate((long)Part.Dtype.Bits / 8, (bytes, size) => checked(bytes * size));
+}

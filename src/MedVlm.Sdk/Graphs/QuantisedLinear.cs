@@ -1,0 +1,69 @@
+using MedVlm.Checkpoints.Quantised;
+
+namespace MedVlm.Graphs;
+
+/// <summary>What the linear layers of a graph compute in.</summary>
+internal enum LinearFormat
+{
+    /// <summary>FP32.</summary>
+    Float32,
+
+    /// <summary>Weights and activations in 8 bits: a scale for each output channel, and one for each token.</summary>
+    Int8,
+
+    /// <summary>Weights in 4 bits, with scale and zero point for each block of 32.</summary>
+    Int4,
+}
+
+/// <summary>Linear layers with quantised weights, [..., in] to [..., out].</summary>
+internal static class QuantisedLinearWords
+{
+    // uint8 activations with this zero point: the products of int8 activations have no fast kernel on x64.
+    const byte ActivationZero = 128;
+
+    /// <summary>
+    /// Integers times integers: activations are quantised by token, weights by output channel (arXiv:2208.07339 without its outliers).
+    /// The sums are exact, so a token's result does not depend on what is computed beside it.
+    /// </summary>
+    public static Tensor LinearInt8(this Tensor x, Weights w, int outputs, Tensor? bias, string? size)
+    {
+        var graph = x.Graph;
+        var (values, rowScale) = graph.Once($"{x.Name}/int8", x.QuantiseRows);
+        var (weight, scale) = (
+            w.Quantised(graph, WeightPart.Int8, outputs, x.Width, size), w.Quantised(graph, WeightPart.Int8Scale, outputs, x.Width, size));
+
+        // Takes one scale for all activations only: the tokens' own follow.
+        var product = graph.Node(
+            "MatMulIntegerToFloat", [values, weight, graph.Scalar(1f / Int8Quantiser.Largest), scale, graph.Scalar(ActivationZero)], outputs,
+            domain: GraphBuilder.Microsoft, scope: w.Path);
+        var y = graph.Node("Mul", [product, rowScale], outputs, scope: w.Path);
+        return bias is null ? y : graph.Node("Add", [y, bias], outputs, scope: w.Path);
+    }
+
+    /// <summary>The weights of a block are widened as they are multiplied. Level 4 lets the activations be rounded to 8 bits by block, which is three times as fast.</summary>
+    public static Tensor LinearInt4(this Tensor x, Weights w, int outputs, Tensor? bias, string? size)
+    {
+        var graph = x.Graph;
+        return graph.Node(
+            "MatMulNBits",
+            [
+                x, w.Quantised(graph, WeightPart.Int4, outputs, x.Width, size), w.Quantised(graph, WeightPart.Int4Scale, outputs, x.Width, size),
+                w.Quantised(graph, WeightPart.Int4ZeroPoint, outputs, x.Width, size), null, bias,
+            ],
+            outputs, [("K", x.Width), ("N", outputs), ("bits", 4), ("block_size", Int4Quantiser.BlockSize), ("accuracy_level", 4)],
+            GraphBuilder.Microsoft, w.Path);
+    }
+
+    /// <summary>Each row as uint8, its largest magnitude at 127 from the middle, and that magnitude [..., 1].</summary>
+    static (Tensor Values, Tensor Scale) QuantiseRows(this Tensor x)
+    {
+        var graph = x.Graph;
+        var largest = graph.Node(
+            "ReduceMax", [graph.Node("Abs", [x], x.Width), graph.Constant(-1)], 1, [("keepdims", 1)]);
+        var scale = graph.Node("Max", [largest, graph.Scalar(1e-30f)], 1);     // a row of zeros stays one
+        var values = graph.Node("QuantizeLinear", [x.Divide(scale), graph.Scalar(1f / Int8Quantiser.Largest), graph.Scalar(ActivationZero)], x.Width);
+        return (values, scale);
+    }
+
+    static Tensor Divide(this Tensor x, Tensor divisor) => x.Graph.Node("Div", [x, divisor], x.Width);
+}

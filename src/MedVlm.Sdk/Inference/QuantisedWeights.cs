@@ -1,0 +1,95 @@
+using MedVlm.Checkpoints;
+using MedVlm.Checkpoints.Quantised;
+using MedVlm.Graphs;
+using Microsoft.ML.OnnxRuntime;
+using Microsoft.ML.OnnxRuntime.Tensors;
+
+namespace MedVlm.Inference;
+
+/// <summary>
+/// Every weight of a model's graphs in the form that they ask for, from the file of the cache that ONNX Runtime maps; or, where the cache
+/// cannot be written, from own memory.
+/// </summary>
+internal sealed class QuantisedWeights : WeightSource
+{
+    readonly SafetensorsFile? _file;
+    readonly Dictionary<string, NativeBuffer> _memory = [];
+    readonly SafetensorsFile _anyFile;
+
+    QuantisedWeights(SafetensorsFile? file, SafetensorsFile anyFile) => (_file, _anyFile) = (file, anyFile);
+
+    /// <summary>Why the weights are not in the cache, for the log; null if they are.</summary>
+    public string? Warning { get; private init; }
+
+    /// <summary>Opens the weights from the cache, or quantises them.</summary>
+    /// <param name="cache">Where they are kept.</param>
+    /// <param name="scheme">Name of the scheme.</param>
+    /// <param name="uses">What the graphs ask for.</param>
+    /// <param name="tensors">The checkpoint's weights.</param>
+    /// <param name="deltas">What an adapter adds to some of them.</param>
+    /// <param name="model">What the weights are of.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="CheckpointException">The weights cannot be quantised.</exception>
+    public static QuantisedWeights Load(
+        QuantisedCache cache, string scheme, IEnumerable<WeightUse> uses, IReadOnlyDictionary<string, StoredTensor> tensors,
+        IReadOnlyDictionary<string, LoraDelta> deltas, string model, CancellationToken cancellationToken)
+    {
+        var wanted = uses.DistinctBy(use => use.Initializer).Select(use => new QuantisedTensor(
+            use.Initializer, tensors[use.StoredName], deltas.GetValueOrDefault(use.StoredName), use.Part, use.Shape)).ToList();
+        var anyFile = tensors.Values.First().File;
+        try
+        {
+            return new QuantisedWeights(cache.Open(scheme, wanted, model, cancellationToken), anyFile);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            var weights = new QuantisedWeights(null, anyFile)
+            {
+                Warning = $"The quantised weights were made in memory, and will be made again at every load, since the cache folder \"{cache.Folder}\" "
+                    + $"cannot be written: {e.Message} Make it writable, or name another by the environment variable {QuantisedCache.Variable}.",
+            };
+            try
+            {
+                Quantiser.Make(wanted, (tensor, bytes) => weights._memory.Add(tensor.Name, bytes), cancellationToken);
+                return weights;
+            }
+            catch
+            {
+                weights.Dispose();
+                throw;
+            }
+        }
+    }
+
+    public override IReadOnlyList<OrtValue> Register(GraphBuilder graph, SessionOptions options)
+    {
+        options.AddSessionConfigEntry(FolderEntry, Path.GetDirectoryName((_file ?? _anyFile).ResolvedPath)!);
+        if (_file is not null)
+            return [];
+
+        var values = new List<OrtValue>();
+        foreach (var use in graph.Weights)
+        {
+            values.Add(Value(use, _memory[use.Initializer]));
+            options.AddInitializer(use.Initializer, values[^1]);
+        }
+        return values;
+    }
+
+    public override ExternalData Place(WeightUse use) => _file?.Tensors[use.Initializer] is { } stored
+        ? new(Path.GetFileName(_file.ResolvedPath), stored.Offset, stored.Length, use.Type)
+        : new(Path.GetFileName(_anyFile.ResolvedPath), 0, (long)_memory[use.Initializer].Length, use.Type);
+
+    public override void Dispose()
+    {
+        _file?.Dispose();
+        foreach (var buffer in _memory.Values)
+            buffer.Dispose();
+        _memory.Clear();
+    }
+
+    static unsafe OrtValue Value(WeightUse use, NativeBuffer buffer) => OrtValue.CreateTensorValueWithData(
+        OrtMemoryInfo.DefaultInstance,
+        use.Type switch { ElementType.Int8 => TensorElementType.Int8, ElementType.UInt8 => TensorElementType.UInt8, _ => TensorElementType.Float },
+        use.Shape, (nint)buffer.Data, (long)buffer.Length);
+}

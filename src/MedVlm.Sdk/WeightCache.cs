@@ -1,0 +1,50 @@
+using MedVlm.Checkpoints;
+using MedVlm.Checkpoints.Quantised;
+
+namespace MedVlm;
+
+/// <summary>
+/// The quantised weights that were kept on disk, so that a model is quantised once. A model that is loaded in <see cref="Precision.Int8"/> or
+/// <see cref="Precision.Int4"/> leaves a file here, which may be deleted at any time: the next load makes it again.
+/// </summary>
+/// <remarks>Thread-safe, and safe beside other processes that use the same folder.</remarks>
+public static class WeightCache
+{
+    /// <summary>The folder: that of the environment variable MEDVLM_CACHE, else "medvlm" in the user's cache folder. It need not exist.</summary>
+    public static string Folder => Cache().Folder;
+
+    /// <summary>What the cache holds. Files that are damaged are left out: the next load that wants them replaces them.</summary>
+    /// <exception cref="IOException">The folder cannot be read.</exception>
+    public static IReadOnlyList<CachedWeights> List()
+    {
+        var entries = new List<CachedWeights>();
+        foreach (var file in Cache().Files())
+            try
+            {
+                using var weights = SafetensorsFile.Open(file.FullName);
+                if (weights.Metadata.TryGetValue(QuantisedCache.Model, out var model)
+                    && Enum.TryParse<Precision>(weights.Metadata.GetValueOrDefault(QuantisedCache.Scheme), ignoreCase: true, out var precision))
+                    entries.Add(new CachedWeights(file.FullName, model, precision, weights.FileLength, file.LastWriteTimeUtc));
+            }
+            catch (CheckpointException)
+            {
+                // Damaged, or deleted meanwhile.
+            }
+        return entries;
+    }
+
+    /// <summary>Deletes all of it, but for files that another process is writing or, on Windows, using.</summary>
+    /// <returns>Bytes that are free now.</returns>
+    /// <exception cref="IOException">The folder cannot be read.</exception>
+    public static long Clear() => Cache().Clear();
+
+    static QuantisedCache Cache() => QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable);
+}
+
+/// <summary>Quantised weights in the cache.</summary>
+/// <param name="File">Path of the file.</param>
+/// <param name="Model">Folder of the checkpoint that they were made from; another with the same content uses them too.</param>
+/// <param name="Precision">Their precision.</param>
+/// <param name="Bytes">Size of the file.</param>
+/// <param name="Created">When they were made, in UTC.</param>
+public sealed record CachedWeights(string File, string Model, Precision Precision, long Bytes, DateTimeOffset Created);

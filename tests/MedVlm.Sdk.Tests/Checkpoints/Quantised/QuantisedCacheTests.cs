@@ -1,0 +1,281 @@
+using System.Diagnostics;
+using MedVlm.Benchmarks.Commands;
+using MedVlm.Checkpoints;
+using MedVlm.Checkpoints.Quantised;
+
+namespace MedVlm.Tests.Checkpoints.Quantised;
+
+/// <summary>Quantised weights are made once, and a file of the cache is whole or not there, whatever happens.</summary>
+public sealed class QuantisedCacheTests
+{
+    static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public void A_second_load_takes_the_first_ones_file()
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        int created = 0;
+        var cache = Cache(folder, path => { created++; return Create(path); });
+
+        Open(cache, weights).Dispose();
+        using var file = Open(cache, weights);
+
+        Assert.Equal(1, created);
+        Assert.Equal(["w/Float32", "w/Int4", "w/Int4Scale", "w/Int4ZeroPoint", "w/Int8", "w/Int8Scale"], file.Tensors.Keys.Order(StringComparer.Ordinal));
+        Assert.All(file.Tensors.Values, tensor => Assert.Equal(0, tensor.Offset % (tensor.Dtype.Bits / 8)));
+    }
+
+    [Fact]
+    public void Another_content_or_scheme_or_adapter_has_another_file()
+    {
+        using var folder = new TemporaryFolder();
+        var cache = Cache(folder);
+        using var weights = Weights(folder);
+        using var others = Weights(folder, seed: 2);
+        using var copy = Weights(folder);
+        var delta = new LoraDelta(others.Tensors["a"], others.Tensors["b"], 0.5f);
+
+        var names = new List<string>();
+        foreach (var open in (Func<SafetensorsFile>[])[
+            () => Open(cache, weights), () => Open(cache, others), () => Open(cache, weights, scheme: "other"), () => Open(cache, weights, delta),
+            () => Open(cache, weights, delta with { Scale = 1 }), () => Open(cache, copy)])
+        {
+            using var file = open();
+            names.Add(file.FileName);
+        }
+
+        Assert.Equal(5, names.Distinct().Count());
+        Assert.Equal(names[0], names[5]);   // the same content elsewhere
+    }
+
+    [Fact]
+    public void The_adapter_is_in_the_numbers()
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        var delta = new LoraDelta(weights.Tensors["a"], weights.Tensors["b"], 0.5f);
+        using var file = Open(Cache(folder), weights, delta);
+
+        var (merged, w, a, b) = (Floats(file, "w/Float32"), Floats(weights, "w"), Floats(weights, "a"), Floats(weights, "b"));
+        for (int row = 0; row < Outputs; row++)
+        {
+            for (int column = 0; column < Inputs; column++)
+                Assert.Equal(w[row * Inputs + column] + 0.5f * b[row] * a[column], merged[row * Inputs + column], 1e-6f);
+            Assert.Equal(merged.AsSpan(row * Inputs, Inputs).ToArray().Max(MathF.Abs) / 127, Floats(file, "w/Int8Scale")[row], 1e-7f);
+        }
+    }
+
+    public static TheoryData<string> Damages => ["cut short", "one bit of the data", "empty", "header", "no checksum", "another file"];
+
+    [Theory, MemberData(nameof(Damages))]
+    public void A_damaged_file_is_made_again(string damage)
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        var cache = Cache(folder);
+        using (Open(cache, weights))
+        { }
+        var path = Assert.Single(cache.Files()).FullName;
+        var whole = File.ReadAllBytes(path);
+        byte[] damaged = [.. whole];
+        switch (damage)
+        {
+            case "cut short": damaged = damaged[..^1]; break;
+            case "one bit of the data": damaged[^1000] ^= 1; break;
+            case "empty": damaged = []; break;
+            case "header": damaged[20] ^= 255; break;
+            case "no checksum": damaged = Replace(damaged, "\"checksum\":\"", "\"checksum\":\"0000"); break;
+            case "another file": damaged = SafetensorsBytes.OneTensor("x", "F32", [1], 0, 0, 0, 0); break;
+        }
+        File.WriteAllBytes(path, damaged);
+
+        using (Open(cache, weights))
+        { }
+
+        Assert.Equal(whole, File.ReadAllBytes(path));
+        Assert.Single(Directory.GetFiles(cache.Folder, "*.safetensors"));
+        Assert.Empty(Directory.GetFiles(cache.Folder, "*.tmp"));
+
+        static byte[] Replace(byte[] bytes, string from, string to)
+        {
+            int at = bytes.AsSpan().IndexOf(System.Text.Encoding.ASCII.GetBytes(from));
+            System.Text.Encoding.ASCII.GetBytes(to).CopyTo(bytes, at);
+            return bytes;
+        }
+    }
+
+    [Fact]
+    public void A_full_disk_leaves_nothing_behind()
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        for (int room = 0; room < 40_000; room += 3_331)
+        {
+            var cache = Cache(folder, path => new FullDisk(path, room));
+            var error = Assert.Throws<IOException>(() => Open(cache, weights));
+
+            Assert.Equal("No space left on device.", error.Message);
+            Assert.Empty(Directory.GetFiles(cache.Folder, "*.tmp"));
+            Assert.Empty(cache.Files());
+        }
+    }
+
+    [Fact]
+    public async Task Many_at_once_have_the_same_file()
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        var cache = Cache(folder);
+
+        var contents = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() =>
+        {
+            using var file = Open(cache, weights);
+            return Convert.ToHexString(file.Tensors["w/Int4"].Bytes(0, (int)file.Tensors["w/Int4"].Length));
+        })));
+
+        Assert.Single(contents.Distinct());
+        Assert.Single(cache.Files());
+        Assert.Empty(Directory.GetFiles(cache.Folder, "*.tmp"));
+    }
+
+    [Fact]
+    public void What_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not()
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        var cache = Cache(folder);
+        Directory.CreateDirectory(cache.Folder);
+        string dead = Path.Combine(cache.Folder, "a.tmp"), living = Path.Combine(cache.Folder, "b.tmp"), young = Path.Combine(cache.Folder, "c.tmp");
+        foreach (var path in (string[])[dead, living, young])
+            File.WriteAllText(path, "half");
+        File.SetLastWriteTimeUtc(dead, new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc));
+        File.SetLastWriteTimeUtc(living, new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc));
+
+        using (new FileStream(living, FileMode.Open, FileAccess.ReadWrite, FileShare.None))
+            Open(cache, weights).Dispose();
+
+        Assert.False(File.Exists(dead));
+        Assert.True(File.Exists(living));
+        Assert.True(File.Exists(young));
+    }
+
+    [Fact]
+    public void Clear_deletes_what_the_cache_has_written_and_nothing_else()
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        var cache = Cache(folder);
+        Open(cache, weights).Dispose();
+        File.WriteAllText(Path.Combine(cache.Folder, "note.txt"), "mine");
+        long bytes = cache.Files().Sum(file => file.Length);
+
+        Assert.InRange(cache.Clear(), bytes, bytes + 200);
+        Assert.Equal(["note.txt"], Directory.GetFiles(cache.Folder).Select(Path.GetFileName));
+    }
+
+    [Theory]
+    [InlineData("/elsewhere", null, "/elsewhere"), InlineData(null, "/caches", "/caches/medvlm"), InlineData(null, null, "/home/me/.cache/medvlm")]
+    public void The_folder_is_beside_the_hubs_cache(string? set, string? caches, string expected) => Assert.Equal(
+        Path.GetFullPath(expected), QuantisedCache.FromEnvironment(name => name switch
+        {
+            "MEDVLM_CACHE" => set, "XDG_CACHE_HOME" => caches, "HOME" or "USERPROFILE" => "/home/me", _ => null,
+        }).Folder);
+
+    [Fact]
+    public Task A_process_that_is_killed_leaves_no_wrong_file() => KillAsync(times: 3);
+
+    [Fact(Explicit = true)]
+    public Task A_process_that_is_killed_fifty_times_leaves_no_wrong_file() => KillAsync(times: 50);
+
+    /// <summary>Kills a process at a random moment while it quantises the TinyModel, and looks at what it leaves.</summary>
+    static async Task KillAsync(int times)
+    {
+        using var folder = new TemporaryFolder();
+        var cache = folder.File("cache");
+        var expected = await LoadAsync(folder.File("whole"), null);
+
+        var random = new Random(times);
+        int killed = 0;
+        for (int i = 0; i < times; i++)
+        {
+            if (await LoadAsync(cache, random.Next(0, 500)) is null)
+                killed++;
+            foreach (var file in Directory.Exists(cache) ? Directory.GetFiles(cache, "*.safetensors") : [])
+            {
+                Assert.Equal(expected, File.ReadAllBytes(file));   // whole, or not there
+                File.Delete(file);
+            }
+        }
+
+        Assert.Equal(expected, await LoadAsync(cache, null));
+        TestContext.Current.SendDiagnosticMessage($"{killed} of {times} processes were killed before they were done.");
+        Assert.True(killed > 0, "No process was killed in time: wait for less.");
+    }
+
+    /// <summary>The file that a process leaves in the cache; null where it was killed.</summary>
+    static async Task<byte[]?> LoadAsync(string cache, int? killAfterMilliseconds)
+    {
+        var start = new ProcessStartInfo("dotnet", ["load", TestFolders.TinyModel, "--precision", "int4", "--threads", "1"])
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true, Environment = { ["MEDVLM_CACHE"] = cache },
+        };
+        start.ArgumentList.Insert(0, typeof(LoadCommand).Assembly.Location);
+        using var process = Process.Start(start)!;
+        Assert.Equal(LoadCommand.Begins, await process.StandardOutput.ReadLineAsync(Token));
+        if (killAfterMilliseconds is { } milliseconds)
+        {
+            await Task.Delay(milliseconds, Token);
+            process.Kill();
+        }
+        var rest = await process.StandardOutput.ReadToEndAsync(Token);
+        await process.WaitForExitAsync(Token);
+        return process.ExitCode == 0 && rest.Length > 0 ? File.ReadAllBytes(Assert.Single(Directory.GetFiles(cache, "*.safetensors"))) : null;
+    }
+
+    const int Outputs = 70, Inputs = 100;
+
+    static QuantisedCache Cache(TemporaryFolder folder, Func<string, FileStream>? create = null) => new(folder.File("cache")) { CreateFile = create ?? Create };
+
+    static FileStream Create(string path) => new(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
+
+    /// <summary>A checkpoint with one weight [70, 100], and an adapter of rank 1 for it.</summary>
+    static SafetensorsFile Weights(TemporaryFolder folder, int seed = 1)
+    {
+        var random = new Random(seed);
+        byte[] Values(int count) => [.. Enumerable.Range(0, count).SelectMany(_ => BitConverter.GetBytes(random.NextSingle() - 0.5f))];
+        int w = 4 * Outputs * Inputs, a = w + 4 * Inputs, b = a + 4 * Outputs;
+        return SafetensorsFile.Open(folder.Write($"model-{Guid.NewGuid():N}.safetensors", SafetensorsBytes.Of(
+            $$$"""
+            {"w":{"dtype":"F32","shape":[{{{Outputs}}},{{{Inputs}}}],"data_offsets":[0,{{{w}}}]},
+            "a":{"dtype":"F32","shape":[1,{{{Inputs}}}],"data_offsets":[{{{w}}},{{{a}}}]},"b":{"dtype":"F32","shape":[{{{Outputs}}},1],"data_offsets":[{{{a}}},{{{b}}}]}}
+            """, [.. Values(Outputs * Inputs), .. Values(Inputs), .. Values(Outputs)])));
+    }
+
+    static SafetensorsFile Open(QuantisedCache cache, SafetensorsFile weights, LoraDelta? delta = null, string scheme = "test") => cache.Open(
+        scheme,
+        [.. Enum.GetValues<WeightPart>().Select(part => new QuantisedTensor($"w/{part}", weights.Tensors["w"], delta, part, part.Shape(Outputs, Inputs)))],
+        "model", Token);
+
+    static float[] Floats(SafetensorsFile file, string name)
+    {
+        var values = new float[file.Tensors[name].Elements];
+        Widen.ToFloat32(file.Tensors[name], values);
+        return values;
+    }
+
+    /// <summary>A file on a disk that is full after some bytes.</summary>
+    sealed class FullDisk(string path, int room) : FileStream(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, bufferSize: 0)
+    {
+        int _room = room;
+
+        public override void Write(ReadOnlySpan<byte> buffer)
+        {
+            if ((_room -= buffer.Length) < 0)
+                throw new IOException("No space left on device.");
+            base.Write(buffer);
+        }
+
+        public override void Write(byte[] array, int offset, int count) => Write(array.AsSpan(offset, count));
+    }
+}
