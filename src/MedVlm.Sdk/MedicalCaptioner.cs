@@ -70,11 +70,11 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
         var folder = ModelLocator.Find(options.Model);
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
-        var tokenizer = options.Tokenizer;
+        var (visionTower, tokenizer) = (options.VisionTower, options.Tokenizer);
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
             () => LoadedModel.Load(
-                folder, adapter, checkpoint => new ModelSource(checkpoint, TokenizerSource: tokenizer),
+                folder, adapter, checkpoint => new ModelSource(checkpoint, visionTower, tokenizer),
                 new RuntimeSettings(options.Threads) { Precision = options.Precision }, cancellationToken),
             cancellationToken).ConfigureAwait(false);
 

@@ -11,9 +11,11 @@ namespace MedVlm.ConsoleSample.Verification;
 /// <param name="SplitIntoTiles">Whether the reference cut the image into tiles; null is as the checkpoint says.</param>
 /// <param name="NotExpressible">A setting of the case that this application has no option for, so that the case cannot be run; null usually.</param>
 /// <param name="Length">How long a caption the reference was asked for; null is as the model does it.</param>
+/// <param name="MaxCrops">How many crops the reference cut an image into at most; null is as the checkpoint says.</param>
 internal sealed record ReferenceCase(
     string Name, IReadOnlyList<string> Images, string Prompt, int MaxNewTokens, IReadOnlyList<int> GeneratedIds, string Text,
-    float RepetitionPenalty, bool? SplitIntoTiles, string? NotExpressible, CaptionLength? Length = null)
+    float RepetitionPenalty, bool? SplitIntoTiles, string? NotExpressible, CaptionLength? Length = null,
+    int? MaxCrops = null)
 {
     /// <summary>The request whose caption should be the reference's. Its id is the case's name.</summary>
     public CaptionRequest ToRequest() => new([.. Images.Select(path => MedicalImage.FromFile(path))])
@@ -25,7 +27,7 @@ internal sealed record ReferenceCase(
             MaxNewTokens = MaxNewTokens,
             RepetitionPenalty = RepetitionPenalty,
             Length = Length,
-            ImageDetail = new ImageDetail { SplitIntoTiles = SplitIntoTiles },
+            ImageDetail = new ImageDetail { SplitIntoTiles = SplitIntoTiles, MaxCrops = MaxCrops },
         },
     };
 }

@@ -62,23 +62,20 @@ internal static class ReferenceFolder
     /// <summary>An entry of either file.</summary>
     sealed record Stored(
         string Prompt, int MaxNewTokens, int[] GeneratedIds, string Text, string? Name = null, string? Image = null, string[]? Images = null,
-        Stored[]? More = null, bool? DoImageSplitting = null, float? RepetitionPenalty = null, string? Length = null)
+        Stored[]? More = null, bool? DoImageSplitting = null, float? RepetitionPenalty = null, string? Length = null,
+        Dictionary<string, int>? ProcessorKwargs = null)
     {
         /// <summary>Everything that has no member of its own.</summary>
         [JsonExtensionData] public Dictionary<string, JsonElement> Further { get; init; } = [];
 
         public ReferenceCase ToCase(string name, string root, string[] images) => new(
             name, [.. images.Select(image => Path.Combine(root, image))], Prompt, MaxNewTokens, GeneratedIds, Text,
-            RepetitionPenalty ?? 1, DoImageSplitting, NotExpressible(), Length is null ? null : Enum.Parse<CaptionLength>(Length, ignoreCase: true));
+            RepetitionPenalty ?? 1, DoImageSplitting, NotExpressible(), Length is null ? null : Enum.Parse<CaptionLength>(Length, ignoreCase: true),
+            ProcessorKwargs?.TryGetValue("num_crops", out int crops) == true ? crops : null);
 
         string? NotExpressible() => Further
-            .Where(setting => setting.Key switch
-            {
-                "min_pixels" or "max_pixels" => setting.Value.ValueKind == JsonValueKind.Number,
-                "processor_kwargs" => setting.Value.ValueKind == JsonValueKind.Object && setting.Value.EnumerateObject().Any(),
-                _ => false,
-            })
+            .Where(setting => setting.Key is "min_pixels" or "max_pixels" && setting.Value.ValueKind == JsonValueKind.Number)
             .Select(setting => setting.Key)
-            .FirstOrDefault();
+            .FirstOrDefault() ?? ProcessorKwargs?.Keys.FirstOrDefault(key => key != "num_crops");
     }
 }
