@@ -1,4 +1,5 @@
 using MedVlm.Benchmarks.Synthetic;
+using MedVlm.Checkpoints.Quantised;
 using MedVlm.Imaging;
 using MedVlm.Inference;
 using MedVlm.Models;
@@ -16,14 +17,14 @@ internal static class LayersCommand
     {
         var family = SyntheticFamily.Of(arguments.Word("family"));
         var tokenizer = arguments.Text("tokenizer") ?? Places.Tokenizer(family.Name);
-        int runs = arguments.Number("runs") ?? 10;
         var image = Noise(arguments.Number("width") ?? 1024, arguments.Number("height") ?? 768);
         var scratch = Directory.CreateTempSubdirectory("medvlm-layers-").FullName;
         try
         {
             var checkpoint = Path.Combine(scratch, "checkpoint");
             SyntheticCheckpoint.Write(family, Places.Config(family.Name), tokenizer, checkpoint, null, oneLayer: true);
-            Measure(family, checkpoint, image, runs, arguments.Runtime() with { ProfileFolder = scratch }, arguments.Threads());
+            var settings = arguments.Runtime() with { ProfileFolder = scratch, Cache = new QuantisedCache(Path.Combine(scratch, "cache")) };
+            Measure(family, checkpoint, image, settings, arguments);
         }
         finally
         {
@@ -31,8 +32,9 @@ internal static class LayersCommand
         }
     }
 
-    static void Measure(SyntheticFamily family, string checkpoint, RgbImage image, int runs, RuntimeSettings settings, int threads)
+    static void Measure(SyntheticFamily family, string checkpoint, RgbImage image, RuntimeSettings settings, Arguments arguments)
     {
+        int runs = arguments.Number("runs") ?? 10;
         ModelInputs inputs;
         int prefill;
         using (var model = LoadedModel.Load(checkpoint, null, settings, CancellationToken.None))
@@ -74,7 +76,7 @@ internal static class LayersCommand
             var result = Measurement.Of(what, "ms", [.. perRun.Select(run => run.Sum(kernel => kernel.Milliseconds))]);
             (result with
             {
-                Model = family.Name, Precision = "fp32", Batch = 1, Threads = threads,
+                Model = family.Name, Precision = arguments.PrecisionName(), Batch = 1, Threads = arguments.Threads(),
                 Notes = new
                 {
                     of,
@@ -103,10 +105,14 @@ internal static class LayersCommand
 
     static bool IsAttention(string op) => op.EndsWith("Attention", StringComparison.Ordinal);
 
-    static RgbImage Noise(int width, int height)
+    /// <summary>An image of random pixels.</summary>
+    public static RgbImage Noise(int width, int height) => new(width, height, NoisePixels(width, height));
+
+    /// <summary>The same, R, G, B of each pixel.</summary>
+    public static byte[] NoisePixels(int width, int height)
     {
         var pixels = new byte[width * height * RgbImage.Channels];
         new Random(1).NextBytes(pixels);
-        return new RgbImage(width, height, pixels);
+        return pixels;
     }
 }
