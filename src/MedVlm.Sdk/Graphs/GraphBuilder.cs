@@ -28,6 +28,9 @@ internal sealed class GraphBuilder(string name)
     /// <summary>Inputs in the order of their declaration.</summary>
     public IReadOnlyList<GraphInput> Inputs => _inputs;
 
+    /// <summary>Nodes in the order in which they were added, which is one that they can be run in.</summary>
+    public IReadOnlyList<NodeProto> Nodes => _graph.Node;
+
     /// <summary>Declares an input of the graph.</summary>
     public Tensor Input(string inputName, ElementType type, params Dim[] shape)
     {

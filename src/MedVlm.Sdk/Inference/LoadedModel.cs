@@ -4,13 +4,18 @@ using MedVlm.Models;
 
 namespace MedVlm.Inference;
 
+/// <summary>Makes the memory plan of a model whose headers have been read.</summary>
+internal delegate MemoryPlan ModelPlan(ModelFamily family, CheckpointNotes notes, IReadOnlyDictionary<string, StoredTensor> tensors);
+
 /// <summary>A checkpoint made ready: its family, tokenizer, sessions and host-side embedding.</summary>
 internal sealed class LoadedModel : IDisposable
 {
     readonly Checkpoint _checkpoint;
     readonly WeightMemory _weights;
 
-    LoadedModel(Checkpoint checkpoint, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
+    LoadedModel(
+        Checkpoint checkpoint, string? adapterFolder, RuntimeSettings settings, ModelPlan? planner,
+        CancellationToken cancellationToken)
     {
         _checkpoint = checkpoint;
         Family = ModelRegistry.Create(checkpoint);
@@ -18,6 +23,10 @@ internal sealed class LoadedModel : IDisposable
         Generation = checkpoint.TryReadJson("generation_config.json", FamilyJson.Default.GenerationConfig) ?? new();
 
         var tensors = Family.Tensors(checkpoint);
+        cancellationToken.ThrowIfCancellationRequested();
+        Plan = planner?.Invoke(Family, Notes, tensors);
+        Plan?.Require();
+
         var graphs = ModelGraphs.Build(
             Family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)));
         Embeddings = new TokenEmbeddings(
@@ -42,6 +51,9 @@ internal sealed class LoadedModel : IDisposable
 
     public ModelFamily Family { get; }
 
+    /// <summary>What it was planned to take; null where no plan was asked for.</summary>
+    public MemoryPlan? Plan { get; }
+
     public CheckpointNotes Notes { get; }
 
     public GenerationConfig Generation { get; }
@@ -58,14 +70,16 @@ internal sealed class LoadedModel : IDisposable
     /// <param name="adapterFolder">Folder of a LoRA adapter that is merged into the weights; null for none.</param>
     /// <param name="settings">How ONNX Runtime is to run the graphs.</param>
     /// <param name="cancellationToken">Gives up at the next stage.</param>
-    public static LoadedModel Load(string folder, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
+    /// <param name="planner">Makes the memory plan before any weight is read; null loads without one.</param>
+    public static LoadedModel Load(
+        string folder, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken, ModelPlan? planner = null)
     {
         OnnxRuntimeEnvironment.Ensure();
         ModelRegistry.RefuseUnsupported(folder);
         var checkpoint = Checkpoint.Open(folder);
         try
         {
-            return new LoadedModel(checkpoint, adapterFolder, settings, cancellationToken);
+            return new LoadedModel(checkpoint, adapterFolder, settings, planner, cancellationToken);
         }
         catch
         {
