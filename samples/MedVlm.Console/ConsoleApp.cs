@@ -51,6 +51,8 @@ internal static class ConsoleApp
         {
             CaptionCommand.Create(terminal),
             VerifyCommand.Create(terminal),
+            PlanCommand.Create(terminal),
+            DoctorCommand.Create(terminal),
         };
         root.SetAction((_, cancellationToken) => CaptionCommand.CaptionSampleImagesAsync(terminal, cancellationToken));
         return root;
