@@ -57,7 +57,7 @@ public sealed record CaptionOptions
     public IReadOnlyList<string> StopSequences { get; set; } = [];
 
     /// <summary>How finely the model looks at the image. Default: as the checkpoint says.</summary>
-    [ValidateObjectMembers]
+    [ValidateObjectMembers, PixelBoundsInOrder]
     public ImageDetail ImageDetail { get; set; } = new();
 
     /// <summary>A copy that no later change of this object reaches.</summary>

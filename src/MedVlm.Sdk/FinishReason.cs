@@ -9,6 +9,6 @@ public enum FinishReason
     /// <summary>The text reached one of <see cref="CaptionOptions.StopSequences"/>, which is cut off.</summary>
     StopSequence,
 
-    /// <summary>The caption reached <see cref="CaptionOptions.MaxNewTokens"/>.</summary>
+    /// <summary>The caption reached <see cref="CaptionOptions.MaxNewTokens"/>, or the last position that the model knows.</summary>
     MaxNewTokens,
 }

@@ -208,8 +208,10 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
                 $"The prompt has {placeholders} placeholder tokens for {features} image features: tokenizer.json and config.json "
                 + "(image_token_id) are of different models. Take both from one revision.");
 
+        // The last token of a caption is never taken in.
+        int room = family.MaxPositions - inputs.PromptIds.Length, maxNewTokens = options.MaxNewTokens > room ? room + 1 : options.MaxNewTokens;
         return new Generation(
-            inputs, SettingsOf(options), options.MaxNewTokens, new CaptionText(new StreamingDetokenizer(family.Tokenizer), options.StopSequences),
+            inputs, SettingsOf(options), maxNewTokens, new CaptionText(new StreamingDetokenizer(family.Tokenizer), options.StopSequences),
             cancellationToken) { Trace = trace };
     }
 

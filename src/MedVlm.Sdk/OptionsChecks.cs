@@ -34,3 +34,10 @@ internal sealed class NoEmptyTextAttribute() : ValidationAttribute("A stop seque
 {
     public override bool IsValid(object? value) => value is IEnumerable<string> texts && !texts.Any(string.IsNullOrEmpty);
 }
+
+/// <summary>An image's fewest pixels are not more than its most.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+internal sealed class PixelBoundsInOrderAttribute() : ValidationAttribute("MinPixels is larger than MaxPixels.")
+{
+    public override bool IsValid(object? value) => value is not ImageDetail { MinPixels: { } min, MaxPixels: { } max } || min <= max;
+}

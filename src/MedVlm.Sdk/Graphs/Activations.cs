@@ -7,15 +7,22 @@ internal static class ActivationWords
     /// <summary>GELU with the tanh approximation (<c>gelu_pytorch_tanh</c>).</summary>
     public static Tensor GeluTanh(this Tensor x) => x.Graph.Node("FastGelu", [x], x.Width, domain: GraphBuilder.Microsoft);
 
+    /// <summary>GELU by the error function (<c>gelu</c>, torch.nn.GELU).</summary>
+    public static Tensor Gelu(this Tensor x) => x.Graph.Node("Gelu", [x], x.Width, domain: GraphBuilder.Microsoft);
+
+    /// <summary><c>x · sigmoid(1.702 · x)</c> (<c>quick_gelu</c>).</summary>
+    public static Tensor QuickGelu(this Tensor x) => x.Graph.Node("QuickGelu", [x], x.Width, [("alpha", 1.702f)], GraphBuilder.Microsoft);
+
     /// <summary><c>x · sigmoid(x)</c>. QuickGelu computes <c>x · sigmoid(alpha · x)</c>.</summary>
     public static Tensor Silu(this Tensor x) => x.Graph.Node("QuickGelu", [x], x.Width, [("alpha", 1f)], GraphBuilder.Microsoft);
 
     /// <summary>Gated MLP: <c>down(silu(gate(x)) · up(x))</c> (arXiv:2002.05202), [..., D] to [..., D].</summary>
     public static Tensor SwiGlu(
-        this Tensor x, Weights w, int intermediateSize, [CallerArgumentExpression(nameof(intermediateSize))] string? size = null)
+        this Tensor x, Weights w, int intermediateSize, bool bias = false,
+        [CallerArgumentExpression(nameof(intermediateSize))] string? size = null)
     {
-        var gate = x.Linear(w["gate_proj"], intermediateSize, size: size);
-        var up = x.Linear(w["up_proj"], intermediateSize, size: size);
-        return (gate.Silu() * up).Linear(w["down_proj"], x.Width, size: null);
+        var gate = x.Linear(w["gate_proj"], intermediateSize, bias, size);
+        var up = x.Linear(w["up_proj"], intermediateSize, bias, size);
+        return (gate.Silu() * up).Linear(w["down_proj"], x.Width, bias, size: null);
     }
 }

@@ -11,9 +11,27 @@ internal sealed record SequenceLengths(Tensor Past, Tensor Total);
 /// <summary>Scaled dot-product attention, scale 1/sqrt(head size).</summary>
 internal static class Attention
 {
-    /// <summary>Every position sees every other: q, k, v [B, P, C] to [B, P, C].</summary>
-    public static Tensor Bidirectional(Tensor q, Tensor k, Tensor v, int heads) =>
-        q.Graph.Node("MultiHeadAttention", [q, k, v], q.Width, [("num_heads", heads)], GraphBuilder.Microsoft);
+    /// <summary>Every position sees every other of its row: q, k, v [B, P, C] to [B, P, C].</summary>
+    /// <param name="q">Queries.</param>
+    /// <param name="k">Keys.</param>
+    /// <param name="v">Values.</param>
+    /// <param name="heads">Heads.</param>
+    /// <param name="lengths">int32 [B]: positions of each row that are there, the rest is padding that nobody sees; null: all are.</param>
+    public static Tensor Bidirectional(Tensor q, Tensor k, Tensor v, int heads, Tensor? lengths = null) =>
+        q.Graph.Node(
+            "MultiHeadAttention", lengths is null ? [q, k, v] : [q, k, v, null, lengths], q.Width, [("num_heads", heads)],
+            GraphBuilder.Microsoft);
+
+    /// <summary>
+    /// Each position sees all features of its row, whose keys and values were computed beforehand: q [B, T, H·d], keys and values
+    /// [B, H, features, d] to [B, T, H·d].
+    /// </summary>
+    public static Tensor Cross(Tensor q, (Tensor Keys, Tensor Values) features, int heads) =>
+        q.Graph.Node("MultiHeadAttention", [q, features.Keys, features.Values], q.Width, [("num_heads", heads)], GraphBuilder.Microsoft);
+
+    /// <summary>Each head by itself: [B, P, H·d] to [B, H, P, d].</summary>
+    public static Tensor SplitHeads(this Tensor x, int heads) =>
+        x.Reshape(0, -1, heads, x.Width / heads).Transpose(0, 2, 1, 3);
 
     /// <summary>
     /// Grouped-query attention (arXiv:2305.13245), each position sees itself and what came before, KV cache included:
@@ -22,13 +40,33 @@ internal static class Attention
     public static Tensor Causal(Tensor q, Tensor k, Tensor v, KvCacheLayer cache, SequenceLengths lengths, int heads, int keyValueHeads)
     {
         var graph = q.Graph;
+        int size = q.Width / heads, cached = CachedHeadSize(size);
         var output = $"{cache.PresentKey}/attention";
         graph.Node(
             "GroupQueryAttention",
-            [q, k, v, cache.PastKey, cache.PastValue, lengths.Past, lengths.Total],
+            [q.PadHeads(heads, cached), k.PadHeads(keyValueHeads, cached), v.PadHeads(keyValueHeads, cached), cache.PastKey, cache.PastValue,
+                lengths.Past, lengths.Total],
             [output, cache.PresentKey, cache.PresentValue],
-            [("num_heads", heads), ("kv_num_heads", keyValueHeads)],
+            [("num_heads", heads), ("kv_num_heads", keyValueHeads), ("scale", 1 / MathF.Sqrt(size))],
             GraphBuilder.Microsoft);
-        return new Tensor(graph, output, q.Width);
+        return new Tensor(graph, output, heads * cached).CutHeads(heads, size);
+    }
+
+    /// <summary>
+    /// Size of a head in the KV cache: GroupQueryAttention takes multiples of 8 only. Published models have such heads; those of others are
+    /// filled up with zeros, which change no product.
+    /// </summary>
+    public static int CachedHeadSize(int headSize) => (headSize + 7) / 8 * 8;
+
+    static Tensor PadHeads(this Tensor x, int heads, int size)
+    {
+        int padding = size - x.Width / heads;
+        return padding == 0 ? x : x.Reshape(0, -1, heads, size - padding).PadEnd(rank: 4, padding).Reshape(0, -1, heads * size);
+    }
+
+    static Tensor CutHeads(this Tensor x, int heads, int size)
+    {
+        int padding = x.Width / heads - size;
+        return padding == 0 ? x : x.Reshape(0, -1, heads, size + padding).Split(size, padding)[0].Reshape(0, -1, heads * size);
     }
 }

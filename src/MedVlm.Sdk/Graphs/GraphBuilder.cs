@@ -65,6 +65,14 @@ internal sealed class GraphBuilder(string name)
         return new Tensor(this, output, width);
     }
 
+    /// <summary>A node with one output for each width.</summary>
+    public Tensor[] Node(string op, Tensor?[] inputs, int[] widths, (string Name, object Value)[] attributes)
+    {
+        var outputs = widths.Select(_ => Unique(op)).ToArray();
+        Node(op, inputs, outputs, attributes, domain: "");
+        return [.. outputs.Zip(widths, (output, width) => new Tensor(this, output, width))];
+    }
+
     /// <summary>A node with outputs of given names.</summary>
     public void Node(
         string op, Tensor?[] inputs, string[] outputs, (string Name, object Value)[] attributes, string domain) =>

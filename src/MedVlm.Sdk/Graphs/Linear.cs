@@ -30,6 +30,20 @@ internal static class LinearWords
         return patches.MatMulTransposed(weight, hiddenSize, w.Path, w.Get(pixels.Graph, ".bias", [hiddenSize], size: nameof(hiddenSize)));
     }
 
+    /// <summary>
+    /// The same for patches that the host has cut and laid out: a convolution without bias as a matrix product,
+    /// [..., elements of the kernel] to [..., C].
+    /// </summary>
+    /// <param name="patches">Each patch's values in the order of the kernel's.</param>
+    /// <param name="w">Path of the convolution.</param>
+    /// <param name="hiddenSize">C.</param>
+    /// <param name="kernel">Shape of the kernel as stored: channels, then its sides.</param>
+    public static Tensor PatchProjection(this Tensor patches, Weights w, int hiddenSize, params long[] kernel)
+    {
+        var weight = w.Get(patches.Graph, ".weight", [hiddenSize, .. kernel], @as: [hiddenSize, patches.Width], size: nameof(hiddenSize));
+        return patches.MatMulTransposed(weight, hiddenSize, w.Path, bias: null);
+    }
+
     // com.microsoft.FusedMatMul with transB: as fast as MatMul with a transposed copy, and the same bits out.
     static Tensor MatMulTransposed(this Tensor x, Tensor weight, int outputs, string scope, Tensor? bias)
     {

@@ -16,6 +16,14 @@ internal sealed record Tensor(GraphBuilder Graph, string Name, int Width)
     public Tensor Reshape(params long[] shape) =>
         Graph.Node("Reshape", [this, Graph.Constant(shape)], shape[^1] > 0 ? (int)shape[^1] : Width);
 
+    /// <summary>Cuts the last dimension into parts of these widths.</summary>
+    public Tensor[] Split(params int[] widths) =>
+        Graph.Node("Split", [this, Graph.Constant([.. widths.Select(width => (long)width)])], widths, [("axis", -1)]);
+
+    /// <summary>Zeros at the end of the last dimension.</summary>
+    public Tensor PadEnd(int rank, int count) =>
+        Graph.Node("Pad", [this, Graph.Constant([.. new long[2 * rank - 1], count])], Width + count);
+
     public Tensor Transpose(params long[] permutation) =>
         Graph.Node("Transpose", [this], permutation[^1] == permutation.Length - 1 ? Width : 0, [("perm", permutation)]);
 }

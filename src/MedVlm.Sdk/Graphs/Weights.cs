@@ -38,9 +38,6 @@ internal sealed class WeightCatalog(IReadOnlyDictionary<string, WeightInfo> tens
 
     public bool Contains(string name) => tensors.ContainsKey(name);
 
-    /// <summary>First dimension of a tensor as stored; 0 where there is none.</summary>
-    public long Rows(string name) => tensors.GetValueOrDefault(name)?.Shape is { Count: > 0 } shape ? shape[0] : 0;
-
     /// <summary>Looks a tensor up and compares its shape with the one that config.json leads to.</summary>
     /// <param name="name">Name in the checkpoint.</param>
     /// <param name="shape">Shape that the model asks for.</param>
@@ -88,17 +85,10 @@ internal sealed class Weights(WeightCatalog catalog, string path)
         return graph.Weight(new WeightUse(stored, stored, @as ?? shape));
     }
 
-    /// <summary>Marks a tensor that the host reads (the token embedding) as asked for, and checks its shape.</summary>
+    /// <summary>Marks a tensor that the host reads (the token embedding, learned positions) as asked for, and checks its shape.</summary>
     public string OnHost(long rows, long width, [CallerArgumentExpression(nameof(rows))] string? size = null)
     {
         catalog.Require($"{path}.weight", [rows, width], Reason(size));
-        return $"{path}.weight";
-    }
-
-    /// <summary>The same for a table whose number of rows is the file's own.</summary>
-    public string OnHost(long width)
-    {
-        catalog.Require($"{path}.weight", [catalog.Rows($"{path}.weight"), width], "");
         return $"{path}.weight";
     }
 

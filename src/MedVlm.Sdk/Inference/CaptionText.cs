@@ -31,7 +31,7 @@ internal sealed class CaptionText(StreamingDetokenizer detokenizer, IReadOnlyLis
         int end = FirstStop(held);
         Stopped = end >= 0;
         if (!Stopped)
-            end = isLast ? held.Length : held.Length - stopSequences.Select(stop => Overlap(held, stop)).DefaultIfEmpty(0).Max();
+            end = isLast ? held.Length : held.Length - stopSequences.Select(stop => Overlap.AtEnd(held, stop)).DefaultIfEmpty(0).Max();
 
         _held.Remove(0, end);
         return _text.Add(held[..end]);
@@ -43,13 +43,4 @@ internal sealed class CaptionText(StreamingDetokenizer detokenizer, IReadOnlyLis
         .Where(stop => stop.Start >= 0)
         .OrderBy(stop => stop.Start + stop.Length).ThenBy(stop => stop.Start)
         .Select(stop => stop.Start).FirstOrDefault(-1);
-
-    /// <summary>Characters at the end of <paramref name="text"/> that <paramref name="stop"/> begins with.</summary>
-    static int Overlap(string text, string stop)
-    {
-        for (int length = Math.Min(text.Length, stop.Length - 1); length > 0; length--)
-            if (text.AsSpan(text.Length - length).SequenceEqual(stop.AsSpan(0, length)))
-                return length;
-        return 0;
-    }
 }

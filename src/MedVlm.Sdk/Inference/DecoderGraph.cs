@@ -60,7 +60,7 @@ internal static class DecoderGraph
 
     static KvCacheLayer Layer(GraphBuilder graph, DecoderShape shape, int layer)
     {
-        Dim[] size = ["B", shape.KeyValueHeads, "S", shape.HeadSize];
+        Dim[] size = ["B", shape.KeyValueHeads, "S", Attention.CachedHeadSize(shape.HeadSize)];
         graph.OutputOf(PresentKey(layer), ElementType.Float32, size);
         graph.OutputOf(PresentValue(layer), ElementType.Float32, size);
         return new KvCacheLayer(

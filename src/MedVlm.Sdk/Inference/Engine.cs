@@ -143,7 +143,7 @@ internal sealed class Engine : IAsyncDisposable
         start = Stopwatch.GetTimestamp();
         var inputs = generation.Inputs;
         if (generation.Trace is { } trace)
-            (trace.Vision, trace.PromptIds, trace.ImageFeatures) = (inputs.Vision, inputs.PromptIds, features);
+            (trace.Vision, trace.PromptIds, trace.Positions, trace.ImageFeatures) = (inputs.Vision, inputs.PromptIds, inputs.Positions, features);
         if (_model.Family.Rotary?.SwitchLength < generation.SlotLength)
             generation.ImageFeatures = features;
 
@@ -282,8 +282,8 @@ internal sealed class Engine : IAsyncDisposable
             return;
 
         DropCache();
-        if (_model.Family.Shape.CrossLength is > 0 and var features)
-            _cross = new KvCache(_model.Family.Shape, _slots.Length, features);
+        if (_model.Family.Shape.CrossLength > 0)
+            _cross = KvCache.OfImages(_model.Family.Shape, _slots.Length);
         _cache = new KvCache(_model.Family.Shape, _slots.Length, CacheLength(slotLength));
     }
 

@@ -11,6 +11,9 @@ internal sealed class GenerationTrace
     /// <summary>The prompt, image placeholders expanded.</summary>
     public int[] PromptIds { get; set; } = [];
 
+    /// <summary>Positions of the prompt's tokens.</summary>
+    public PromptPositions Positions { get; set; } = PromptPositions.Sequential(0);
+
     /// <summary>[features, D].</summary>
     public float[] ImageFeatures { get; set; } = [];
 

@@ -12,15 +12,18 @@ namespace MedVlm.Inference;
 internal sealed class KvCache : IDisposable
 {
     readonly DecoderShape _shape;
+    readonly int _headSize;
     readonly NativeBuffer[] _keys;
     readonly NativeBuffer[] _values;
 
     /// <param name="shape">The decoder's sizes.</param>
     /// <param name="slots">Captions that it holds at once.</param>
-    /// <param name="slotLength">S: tokens of the longest caption, prompt included (or image features, for cross-attention).</param>
-    public KvCache(DecoderShape shape, int slots, int slotLength)
+    /// <param name="slotLength">S: tokens of the longest caption, prompt included.</param>
+    public KvCache(DecoderShape shape, int slots, int slotLength) : this(shape, slots, slotLength, Graphs.Attention.CachedHeadSize(shape.HeadSize)) { }
+
+    KvCache(DecoderShape shape, int slots, int slotLength, int headSize)
     {
-        (_shape, Slots, SlotLength) = (shape, slots, slotLength);
+        (_shape, Slots, SlotLength, _headSize) = (shape, slots, slotLength, headSize);
         _keys = new NativeBuffer[shape.Layers];
         _values = new NativeBuffer[shape.Layers];
         try
@@ -35,6 +38,9 @@ internal sealed class KvCache : IDisposable
         }
     }
 
+    /// <summary>Keys and values of the images, for cross-attention: S is the image's features.</summary>
+    public static KvCache OfImages(DecoderShape shape, int slots) => new(shape, slots, shape.CrossLength, shape.HeadSize);
+
     public int Slots { get; }
 
     public int SlotLength { get; }
@@ -42,7 +48,7 @@ internal sealed class KvCache : IDisposable
     /// <summary>Bytes of one slot in all layers.</summary>
     public long BytesPerSlot => 2L * _shape.Layers * SlotBytes;
 
-    long SlotBytes => (long)_shape.KeyValueHeads * SlotLength * _shape.HeadSize * sizeof(float);
+    long SlotBytes => (long)_shape.KeyValueHeads * SlotLength * _headSize * sizeof(float);
 
     /// <summary>The keys of some slots of a layer, [rows, K, S, d], as a view of the cache.</summary>
     public OrtValue Keys(int layer, int firstSlot, int rows) => View(_keys[layer], firstSlot, rows);
@@ -64,6 +70,6 @@ internal sealed class KvCache : IDisposable
     }
 
     unsafe OrtValue View(NativeBuffer buffer, int firstSlot, int rows) => OrtValue.CreateTensorValueWithData(
-        OrtMemoryInfo.DefaultInstance, TensorElementType.Float, [rows, _shape.KeyValueHeads, SlotLength, _shape.HeadSize],
+        OrtMemoryInfo.DefaultInstance, TensorElementType.Float, [rows, _shape.KeyValueHeads, SlotLength, _headSize],
         (nint)(buffer.Data + firstSlot * SlotBytes), rows * SlotBytes);
 }

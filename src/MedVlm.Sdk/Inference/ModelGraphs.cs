@@ -17,7 +17,7 @@ internal sealed record ModelGraphs(GraphBuilder Vision, GraphBuilder Decoder, st
         var graphs = new ModelGraphs(
             VisionGraph.Build(family, catalog.Root), DecoderGraph.Build(family, catalog.Root),
             family.TokenEmbedding(catalog.Root).OnHost(family.Shape.VocabSize, family.Shape.HiddenSize),
-            family.PositionEmbedding(catalog.Root)?.OnHost(family.Shape.HiddenSize));
+            family.PositionEmbedding(catalog.Root)?.OnHost(family.MaxPositions, family.Shape.HiddenSize));
         catalog.RefuseSurplus(family.Ignores);
         return graphs;
     }

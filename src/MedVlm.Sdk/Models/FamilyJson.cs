@@ -5,8 +5,14 @@ namespace MedVlm.Models;
 /// <summary>Readers for the families' configuration records, written at compile time (no reflection).</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(BlipConfig))]
+[JsonSerializable(typeof(BlipProcessorConfig))]
 [JsonSerializable(typeof(SmolVlmConfig))]
 [JsonSerializable(typeof(SmolVlmProcessorConfig))]
+[JsonSerializable(typeof(QwenVlConfig))]
+[JsonSerializable(typeof(Qwen2VlConfig))]
+[JsonSerializable(typeof(Qwen25VlConfig))]
+[JsonSerializable(typeof(QwenProcessorConfig))]
 [JsonSerializable(typeof(ModelType))]
 [JsonSerializable(typeof(GenerationConfig))]
 [JsonSerializable(typeof(CheckpointNotes))]

@@ -43,8 +43,11 @@ internal abstract class ModelFamily
     /// <summary>The angles of the decoder's rotary embedding; null where it has none.</summary>
     public virtual RotarySpec? Rotary => null;
 
-    /// <summary>Learned positions [positions, D] that the host adds to the token embedding; null where there are none.</summary>
+    /// <summary>Learned positions [<see cref="MaxPositions"/>, D] that the host adds to the token embedding; null where there are none.</summary>
     public virtual Weights? PositionEmbedding(Weights w) => null;
+
+    /// <summary>Tokens that the decoder can take in at most, prompt and caption together. A prompt has at most as many; a caption ends there.</summary>
+    public virtual int MaxPositions => int.MaxValue;
 
     /// <summary>Width of an image feature: the decoder's hidden size where features are merged into the prompt.</summary>
     public virtual int FeatureWidth => Shape.HiddenSize;

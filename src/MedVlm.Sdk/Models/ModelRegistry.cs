@@ -9,7 +9,10 @@ internal static class ModelRegistry
     static readonly FrozenDictionary<string, Func<Checkpoint, ModelFamily>> s_families =
         new Dictionary<string, Func<Checkpoint, ModelFamily>>
         {
+            ["blip"] = checkpoint => new Blip(checkpoint),
             ["idefics3"] = checkpoint => new SmolVlm(checkpoint),
+            ["qwen2_5_vl"] = checkpoint => new Qwen25Vl(checkpoint),
+            ["qwen2_vl"] = checkpoint => new Qwen2Vl(checkpoint),
             ["smolvlm"] = checkpoint => new SmolVlm(checkpoint),
         }.ToFrozenDictionary();
 

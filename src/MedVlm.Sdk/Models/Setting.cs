@@ -37,6 +37,14 @@ internal static class Setting
                 + "The files are of different models: take both from one revision.");
     }
 
+    /// <exception cref="CheckpointException">The id is none of the vocabulary's.</exception>
+    public static void TokenId(int id, int vocabSize, [CallerArgumentExpression(nameof(id))] string path = "")
+    {
+        if (id < 0 || id >= vocabSize)
+            throw new CheckpointException(
+                $"config.json: {Key(path)} is {id}, but the vocabulary has {vocabSize} tokens (vocab_size). The file is damaged: fetch it again.");
+    }
+
     static string KeyAndValue(string path, int value) => int.TryParse(path, out _) ? $"{value}" : $"{Key(path)} {value}";
 
     static string Key(string path) => JsonNamingPolicy.SnakeCaseLower.ConvertName(path.Split('.')[^1]);

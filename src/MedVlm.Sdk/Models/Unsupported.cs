@@ -11,4 +11,8 @@ internal static class Unsupported
                 $"{key} is {value}, which this version of MedVlm.Sdk does not run: its captions would differ from the reference's. "
                 + "Take a checkpoint of a supported family (docs/families lists them).");
     }
+
+    /// <exception cref="UnsupportedModelException">The setting is there, and is not null.</exception>
+    public static void UnlessNull(System.Text.Json.JsonElement? setting, string key) =>
+        Unless(setting is null or { ValueKind: System.Text.Json.JsonValueKind.Null }, key, "set");
 }

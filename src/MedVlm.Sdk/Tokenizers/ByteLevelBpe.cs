@@ -27,7 +27,7 @@ internal sealed class ByteLevelBpe : ITokenModel
     }
 
     public void Encode(string stretch, List<int> ids) =>
-        EncodeWords(_normalization is { } form ? stretch.Normalize(form) : stretch, stage: 0, ids);
+        EncodeWords(_normalization is { } form ? UnicodeForm.Apply(stretch, form) : stretch, stage: 0, ids);
 
     /// <summary>Each splitter cuts the words of the one before it.</summary>
     void EncodeWords(ReadOnlySpan<char> text, int stage, List<int> ids)

@@ -105,7 +105,7 @@ internal static class ByteLevelJson
         return new BpeModel(vocabulary, lines, merges, model["ignore_merges"].Flag(fallback: false));
     }
 
-    static Dictionary<string, int> ReadVocabulary(JsonField vocab)
+    internal static Dictionary<string, int> ReadVocabulary(JsonField vocab)
     {
         var (vocabulary, ids) = (new Dictionary<string, int>(), new HashSet<int>());
         foreach (var field in vocab.Fields())

@@ -21,9 +21,10 @@ internal sealed class Tokenizer
         _newDecoder = newDecoder;
     }
 
-    /// <summary>Reads a tokenizer.json.</summary>
+    /// <summary>Reads a tokenizer.json, or a BERT's vocab.txt; both with the tokenizer_config.json beside them where it matters.</summary>
     /// <exception cref="CheckpointException">The file is missing, malformed, or of a kind that this library does not run.</exception>
-    public static Tokenizer Load(string path) => TokenizerJson.Load(path);
+    public static Tokenizer Load(string path) =>
+        Path.GetFileName(path) == VocabularyText.FileName ? VocabularyText.Load(path) : TokenizerJson.Load(path);
 
     /// <summary>One more than the largest token id.</summary>
     public int VocabularySize => _vocabulary.Size;

@@ -11,14 +11,17 @@ internal static class TokenizerJson
 
     const int LargestFileMiB = 256;
 
-    public static Tokenizer Load(string path)
+    public static Tokenizer Load(string path) => Parse(ReadFile(path), Path.GetFileName(path), () => BertConfig.Beside(path));
+
+    /// <summary>A file's bytes, if they are not too many.</summary>
+    public static byte[] ReadFile(string path)
     {
         var file = Path.GetFileName(path);
         try
         {
             var bytes = new FileInfo(path).Length;
             return bytes <= LargestFileMiB << 20
-                ? Parse(File.ReadAllBytes(path), file)
+                ? File.ReadAllBytes(path)
                 : throw new CheckpointException($"{file}: {bytes >> 20} MiB; at most {LargestFileMiB} MiB are read. It is no tokenizer.");
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
@@ -31,14 +34,18 @@ internal static class TokenizerJson
         }
     }
 
-    public static Tokenizer Parse(ReadOnlyMemory<byte> json, string file)
+    /// <param name="json">The file.</param>
+    /// <param name="file">Its name.</param>
+    /// <param name="config">Reads the tokenizer_config.json beside it, where the kind of tokenizer needs that.</param>
+    public static Tokenizer Parse(ReadOnlyMemory<byte> json, string file, Func<BertConfig>? config = null)
     {
         using var document = ParseDocument(json, file);
         var root = JsonField.Root(file, document.RootElement);
         return root["model"]["type"] switch
         {
             { IsNull: false } type when type.Text() == "BPE" => ByteLevelJson.Read(root),
-            var type => throw type.Unsupported("\"BPE\""),
+            { IsNull: false } type when type.Text() == "WordPiece" => WordPieceJson.Read(root, config?.Invoke() ?? new BertConfig()),
+            var type => throw type.Unsupported("\"BPE\"", "\"WordPiece\""),
         };
     }
 
@@ -75,7 +82,7 @@ internal static class TokenizerJson
                 field["lstrip"].Flag(), field["rstrip"].Flag(), field["single_word"].Flag());
     }
 
-    static JsonDocument ParseDocument(ReadOnlyMemory<byte> json, string file)
+    public static JsonDocument ParseDocument(ReadOnlyMemory<byte> json, string file)
     {
         try
         {

@@ -19,8 +19,8 @@ internal static class DecoderCommand
         {
             using var cache = new KvCache(
                 model.Family.Shape, rowsList.Append(1).Max(), (Math.Max(past + 1, prefills.Append(1).Max()) + 255) / 256 * 256);
-            using var cross = model.Family.Shape.CrossLength is > 0 and var features
-                ? new KvCache(model.Family.Shape, rowsList.Append(1).Max(), features)
+            using var cross = model.Family.Shape.CrossLength > 0
+                ? KvCache.OfImages(model.Family.Shape, rowsList.Append(1).Max())
                 : null;
             using var runOptions = new RunOptions();
 

@@ -15,7 +15,8 @@ internal static class SyntheticCommand
     {
         var folder = arguments.Word("checkpoint folder");
         var goldens = Places.InCheckout("tests", "goldens", "components", "synthetic");
-        var cases = JsonSerializer.Deserialize<Goldens>(File.ReadAllText(Path.Combine(goldens, "smolvlm-500m.json")), s_json)!.Cases
+        var name = GoldensOf(folder);
+        var cases = JsonSerializer.Deserialize<Goldens>(File.ReadAllText(Path.Combine(goldens, $"{name}.json")), s_json)!.Cases
             .Where(golden => arguments.Text("case") is not { } wanted || golden.Name == wanted)
             .ToList();
 
@@ -28,7 +29,7 @@ internal static class SyntheticCommand
         foreach (var golden in cases)
         {
             var trace = new GenerationTrace();
-            var caption = await CaptionAsync(captioner, golden, Path.Combine(goldens, "smolvlm-500m", golden.Image), trace);
+            var caption = await CaptionAsync(captioner, golden, Path.Combine(goldens, name, golden.Image), trace);
             var faults = Faults(golden, trace, caption).ToList();
             foreach (var fault in faults)
                 Console.Error.WriteLine($"{golden.Name}: {fault}");
@@ -39,11 +40,15 @@ internal static class SyntheticCommand
             {
                 prompt_tokens = caption.PromptTokens,
                 tiles = golden.Tiles,
+                image_features = golden.ImageFeatures.Shape[^2],
                 worst_relative_difference = Math.Round(Worst(golden, trace), 8),
             });
             Print($"{golden.Name}: decode", timings.Decode.TotalMilliseconds / (caption.TokenIds.Count - 1), "ms/token", null);
             Print($"{golden.Name}: prefill", caption.PromptTokens / timings.Prefill.TotalSeconds, "tokens/s", null);
-            Print($"{golden.Name}: vision", golden.Tiles / timings.Vision.TotalSeconds, "tiles/s", null);
+            if (golden.Tiles is { } tiles)
+                Print($"{golden.Name}: vision", tiles / timings.Vision.TotalSeconds, "tiles/s", null);
+            else
+                Print($"{golden.Name}: vision", timings.Vision.TotalMilliseconds, "ms", null);
             Print($"{golden.Name}: preprocess", timings.Preprocess.TotalMilliseconds, "ms", null);
         }
         return failures == 0 ? 0 : 1;
@@ -52,6 +57,19 @@ internal static class SyntheticCommand
         {
             Model = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)), Precision = "fp32", Batch = 1, Threads = arguments.Threads(), Notes = notes,
         }.Print();
+    }
+
+    /// <summary>What the goldens call the checkpoint in a folder.</summary>
+    static string GoldensOf(string folder)
+    {
+        using var config = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "config.json")));
+        return config.RootElement.GetProperty("model_type").GetString() switch
+        {
+            "idefics3" => "smolvlm-500m",
+            "qwen2_vl" => "qwen2-vl-2b",
+            "blip" => "blip-base",
+            var type => throw new UsageException($"There are no goldens of a synthetic {type}."),
+        };
     }
 
     static async Task<Caption> CaptionAsync(MedicalCaptioner captioner, Golden golden, string image, GenerationTrace trace)
@@ -73,7 +91,8 @@ internal static class SyntheticCommand
 
     static IEnumerable<string> Faults(Golden golden, GenerationTrace trace, Caption caption)
     {
-        if (Sha256<int>(trace.PromptIds) != golden.InputIdsSha256)
+        if (golden.InputIdsSha256 is { } sha256 ? Sha256<int>(trace.PromptIds) != sha256
+            : !trace.PromptIds.SequenceEqual(golden.InputIds ?? golden.DecoderInputIds ?? []))
             yield return "the prompt's ids differ";
         if (Sha256<float>(trace.VisionInput("pixel_values")) != golden.PixelValues.Sha256)
             yield return "the pixel values differ";
@@ -101,8 +120,9 @@ internal static class SyntheticCommand
     sealed record Goldens(Golden[] Cases);
 
     sealed record Golden(
-        string Name, string Image, bool DoImageSplitting, int Tiles, string PromptText, string InputIdsSha256, Digest PixelValues, Digest ImageFeatures,
-        int[] GeneratedIds, Digest PromptLogits, Digest LastStepLogits);
+        string Name, string Image, string PromptText, Digest PixelValues, Digest ImageFeatures, int[] GeneratedIds, Digest PromptLogits,
+        Digest LastStepLogits, bool? DoImageSplitting = null, int? Tiles = null, string? InputIdsSha256 = null, int[]? InputIds = null,
+        int[]? DecoderInputIds = null);
 
     /// <summary>A tensor in the goldens: its size, and some of its values.</summary>
     sealed record Digest(long[] Shape, double Absmax, int[] Positions, float[] Values, string? Sha256 = null)

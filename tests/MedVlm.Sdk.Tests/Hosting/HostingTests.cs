@@ -104,7 +104,7 @@ public sealed class HostingTests
     {
         using var host = Host(services => services.AddMedicalCaptioner(),
             (Model, "org/name"), ("MedVlm:Precision", "Fp32"), ("MedVlm:Slots", "7"), ("MedVlm:Threads", "3"), ("MedVlm:LoadAtStartup", "true"),
-            ("MedVlm:ImageLimits:MaxPixels", "1000000"),
+            ("MedVlm:Adapter", "org/adapter"), ("MedVlm:ImageLimits:MaxPixels", "1000000"),
             ("MedVlm:DefaultCaption:Prompt", "What is shown?"), ("MedVlm:DefaultCaption:MaxNewTokens", "33"),
             ("MedVlm:DefaultCaption:Temperature", "0.5"), ("MedVlm:DefaultCaption:TopP", "0.9"), ("MedVlm:DefaultCaption:TopK", "40"),
             ("MedVlm:DefaultCaption:Seed", "17"), ("MedVlm:DefaultCaption:RepetitionPenalty", "1.2"),
@@ -113,8 +113,8 @@ public sealed class HostingTests
 
         var options = host.Services.GetRequiredService<IOptions<MedicalCaptionerOptions>>().Value;
 
-        Assert.Equal(("org/name", Precision.Fp32, 7, 3, true),
-            (options.Model, options.Precision, options.Slots, options.Threads, options.LoadAtStartup));
+        Assert.Equal(("org/name", "org/adapter", Precision.Fp32, 7, 3, true),
+            (options.Model, options.Adapter, options.Precision, options.Slots, options.Threads, options.LoadAtStartup));
         Assert.Equal((1_000_000, new ImageLimits().MaxBytes), (options.ImageLimits.MaxPixels, options.ImageLimits.MaxBytes));
         var caption = options.DefaultCaption;
         Assert.Equal(("What is shown?", 33, 0.5f, 0.9f, 40, 17, 1.2f),

@@ -9,9 +9,6 @@ public sealed class FamilyParityTests(FamilyParityTests.Captioners captioners) :
     /// <summary>Families whose goldens may be in a folder that MEDVLM_GOLDENS names, and the issue that will bring each.</summary>
     static readonly Dictionary<string, string> s_notYet = new()
     {
-        ["qwen2-vl"] = "Qwen2-VL, Qwen2.5-VL and BLIP",
-        ["qwen2.5-vl"] = "Qwen2-VL, Qwen2.5-VL and BLIP",
-        ["blip"] = "Qwen2-VL, Qwen2.5-VL and BLIP",
         ["llava-med"] = "LLaVA-Med, Phi-3.5-Vision and Moondream2",
         ["phi3.5-vision"] = "LLaVA-Med, Phi-3.5-Vision and Moondream2",
         ["moondream2"] = "LLaVA-Med, Phi-3.5-Vision and Moondream2",
@@ -36,6 +33,10 @@ public sealed class FamilyParityTests(FamilyParityTests.Captioners captioners) :
         // Resize, decoder and normalisation are the reference's to the bit, so the pixels are too.
         Assert.Equal(golden.Tensor("pixel_values"), trace.VisionInput("pixel_values"));
         Assert.Equal(golden.InputIds, trace.PromptIds);
+        if (golden.Has("position_ids"))
+            Assert.Equal(golden.Integers("position_ids"), trace.Positions.Axes.SelectMany(axis => axis.Select(position => (long)position)));
+        if (golden.RopeDelta is { } delta)
+            Assert.Equal(delta, trace.Positions.Next - trace.PromptIds.Length);
 
         // 1e-3 of the largest magnitude: FP32 sums in another order than the reference's.
         Near(golden.Tensor("image_features"), trace.ImageFeatures, 1e-3, "image features");
@@ -46,6 +47,8 @@ public sealed class FamilyParityTests(FamilyParityTests.Captioners captioners) :
         Assert.Equal(golden.GeneratedIds, caption!.TokenIds);
         Assert.Equal(golden.Text, captioner.Tokenizer.Decode(golden.GeneratedIds));
         Assert.Equal(golden.Text.Trim(), caption.Text);
+        if (golden.FullText is { } fullText)
+            Assert.Equal(fullText, captioner.Tokenizer.Decode([.. golden.InputIds, .. golden.GeneratedIds]));
         Assert.Equal(
             golden.GeneratedIds.Length < golden.MaxNewTokens ? FinishReason.EndOfSequence : caption.FinishReason, caption.FinishReason);
     }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using MedVlm.Checkpoints;
@@ -8,7 +9,7 @@ namespace MedVlm.Tests.Models;
 internal sealed record GoldenCase(
     string Name, string Image, string Prompt, int[] InputIds, int MaxNewTokens, int[] GeneratedIds, string Text,
     string[]? Images = null, string? PromptText = null, bool? DoImageSplitting = null, int? MinPixels = null, int? MaxPixels = null,
-    float? RepetitionPenalty = null)
+    float? RepetitionPenalty = null, string? FullText = null, int? RopeDelta = null)
 {
     static readonly JsonSerializerOptions s_json = new()
     {
@@ -68,6 +69,14 @@ internal sealed record GoldenCase(
     {
         using var file = SafetensorsFile.Open(Path.Combine(TestFolders.Goldens, Family, $"{Name}.safetensors"));
         return file.Tensors.ContainsKey(tensor);
+    }
+
+    /// <summary>An int64 tensor of the case's file.</summary>
+    public long[] Integers(string tensor)
+    {
+        using var file = SafetensorsFile.Open(Path.Combine(TestFolders.Goldens, Family, $"{Name}.safetensors"));
+        var stored = file.Tensors[tensor];
+        return MemoryMarshal.Cast<byte, long>(stored.Bytes(0, (int)stored.Length)).ToArray();
     }
 
     /// <summary>A tensor of the case's file.</summary>

@@ -9,15 +9,17 @@ public sealed class ModelFuzzTests
     static readonly string s_checkpoint = Path.Combine(TestFolders.Repository, "tests", "goldens", "smolvlm", "checkpoint");
 
     [Theory]
-    [InlineData("config.json", 1), InlineData("preprocessor_config.json", 2), InlineData("generation_config.json", 3), InlineData("tokenizer.json", 4)]
-    public void Only_typed_errors_come_out(string file, int seed)
+    [InlineData("smolvlm", "config.json", 1), InlineData("smolvlm", "preprocessor_config.json", 2), InlineData("smolvlm", "generation_config.json", 3)]
+    [InlineData("smolvlm", "tokenizer.json", 4), InlineData("blip", "config.json", 5), InlineData("blip", "tokenizer_config.json", 6)]
+    public void Only_typed_errors_come_out(string family, string file, int seed)
     {
+        var checkpoint = Path.Combine(TestFolders.Repository, "tests", "goldens", family, "checkpoint");
         using var folder = new TemporaryFolder();
-        foreach (var path in Directory.EnumerateFiles(s_checkpoint))
+        foreach (var path in Directory.EnumerateFiles(checkpoint))
             File.Copy(path, folder.File(Path.GetFileName(path)));
 
         int tried = Fuzz.Run<MedVlmException>(
-            [File.ReadAllBytes(Path.Combine(s_checkpoint, file))],
+            [File.ReadAllBytes(Path.Combine(checkpoint, file))],
             damaged =>
             {
                 File.WriteAllBytes(folder.File(file), damaged);

@@ -9,15 +9,18 @@ public sealed class RoundTripTests
 {
     public static TheoryData<string> Names => SmallTokenizers.Names;
 
+    public static TheoryData<string> Lossless => SmallTokenizers.Lossless;
+
     // Letters, digits and symbols of one to four UTF-8 bytes, control tokens and parts of them, white space, half a surrogate pair.
     static readonly Gen<string> Text = Gen.OneOf(
             Gen.Char["aeot 1.,'<|>_\n\t é½字ſ\u0085\u2028\u200B"].Select(c => c.ToString()),
             Gen.Const("𝕏"), Gen.Const("🫁"), Gen.Const("e\u0301"), Gen.Const("the"), Gen.Const(" image"), Gen.Const("  "),
             Gen.Const("<image>"), Gen.Const("<end_of_utterance>"), Gen.Const("<|im_end|>"), Gen.Const("<|im_"), Gen.Const("end|>"),
+            Gen.Const("\uFFFE"), Gen.Const("[SEP]"), Gen.Const("[CLS"), Gen.Const("]"),
             Gen.Char.Select(c => c.ToString()))
         .Array[0, 30].Select(string.Concat);
 
-    [Theory, MemberData(nameof(Names))]
+    [Theory, MemberData(nameof(Lossless))]
     public void Decoding_gives_the_text_back(string name)
     {
         var tokenizer = SmallTokenizers.Get(name);
@@ -44,14 +47,15 @@ public sealed class RoundTripTests
     public void What_a_user_wrote_gives_no_control_token(string name)
     {
         var tokenizer = SmallTokenizers.Get(name);
-        Text.Sample(text => Assert.DoesNotContain(tokenizer.Encode(text, ..), tokenizer.IsSpecial));
+        Text.Sample(text => Assert.DoesNotContain(
+            tokenizer.Encode(text, ..), id => tokenizer.IsSpecial(id) && id != tokenizer.TokenId("[UNK]")));   // what an unknown word is
     }
 
     [Theory, MemberData(nameof(Names))]
     public void A_prompt_without_control_tokens_in_the_user_text_is_the_same_with_and_without_the_range(string name)
     {
         var tokenizer = SmallTokenizers.Get(name);
-        Gen.Select(Text, Text.Where(text => !text.Contains('<') && !text.Contains('>')), Text).Sample((before, user, after) =>
+        Gen.Select(Text, Text.Where(text => !text.AsSpan().ContainsAny("<>[]")), Text).Sample((before, user, after) =>
         {
             // A token may not be cut by the range's ends: that is the case of the injection tests.
             var prompt = $"{before}\n{user}\n{after}";
@@ -72,5 +76,5 @@ public sealed class RoundTripTests
 
     static string WellFormed(string text) => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
 
-    static string Normalized(string name, string text) => name == "qwen2-vl" ? text.Normalize(NormalizationForm.FormC) : text;
+    static string Normalized(string name, string text) => name == "qwen2-vl" ? UnicodeForm.Apply(text, NormalizationForm.FormC) : text;
 }

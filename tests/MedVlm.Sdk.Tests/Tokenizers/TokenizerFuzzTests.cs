@@ -19,7 +19,7 @@ public sealed class TokenizerFuzzTests
         double.TryParse(Environment.GetEnvironmentVariable("MEDVLM_FUZZ_SECONDS"), out var seconds) ? seconds : 3);
 
     [Theory]
-    [InlineData("smolvlm"), InlineData("qwen2-vl")]
+    [InlineData("smolvlm"), InlineData("qwen2-vl"), InlineData("blip")]
     public void A_mutated_file_loads_and_encodes_or_is_refused_with_reason(string name)
     {
         var original = File.ReadAllBytes(Path.Combine(SmallTokenizers.Goldens, name, "checkpoint", "tokenizer.json"));
