@@ -19,6 +19,13 @@ public sealed record CaptionOptions
     /// </summary>
     public string? Prompt { get; set; }
 
+    /// <summary>
+    /// How long a caption the model is asked for, where the prompt is empty (Moondream2 only; elsewhere without effect). Default: null,
+    /// the model's normal.
+    /// </summary>
+    [EnumDataType(typeof(CaptionLength))]
+    public CaptionLength? Length { get; set; }
+
     /// <summary>Tokens to write at most. Default: 128. Range: 1 to 8192.</summary>
     [Range(1, 8192)]
     public int MaxNewTokens { get; set; } = 128;

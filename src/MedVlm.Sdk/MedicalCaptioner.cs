@@ -74,7 +74,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
             () => LoadedModel.Load(
-                folder, adapter, new RuntimeSettings(options.Threads), cancellationToken,
+                folder, adapter, checkpoint => ModelPlanner.SourceOf(options, checkpoint), new RuntimeSettings(options.Threads), cancellationToken,
                 (family, notes, tensors) => ModelPlanner.Plan(options, CpuDetector.Detect(), family, notes, tensors)),
             cancellationToken).ConfigureAwait(false);
 

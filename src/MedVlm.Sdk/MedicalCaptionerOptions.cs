@@ -16,6 +16,13 @@ public sealed class MedicalCaptionerOptions
     /// </summary>
     public string? Adapter { get; set; }
 
+    /// <summary>
+    /// Tokenizer of a model whose own folder does not hold the right one (Moondream2 of 2025-06-21, whose tokenizer is in the repository
+    /// moondream/starmie-v1): a hub id in the local cache, a folder, or the tokenizer.json itself. Default: null, the repository that the
+    /// model's authors name, in the local cache.
+    /// </summary>
+    public string? Tokenizer { get; set; }
+
     /// <summary>Number format of weights and arithmetic. Default: <see cref="Precision.Auto"/>.</summary>
     [EnumDataType(typeof(Precision))]
     public Precision Precision { get; set; }

@@ -54,6 +54,11 @@ internal sealed class Checkpoint : IDisposable
     public T? TryReadJson<T>(string fileName, JsonTypeInfo<T> type) where T : class =>
         Has(fileName) ? JsonFile.Read(PathOf(fileName), type) : null;
 
+    /// <summary>Whether the folder has this file, and the file holds this text.</summary>
+    /// <exception cref="CheckpointException">The file is empty or too large.</exception>
+    public bool Mentions(string fileName, string text) =>
+        Has(fileName) && JsonFile.ReadBytes(PathOf(fileName)).AsSpan().IndexOf(System.Text.Encoding.UTF8.GetBytes(text)) >= 0;
+
     public void Dispose()
     {
         foreach (var shard in shards)

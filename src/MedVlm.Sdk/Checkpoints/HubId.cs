@@ -34,6 +34,11 @@ internal sealed partial record HubId(string Repository, string Revision)
         ? $"hf download {Repository}"
         : $"hf download {Repository} --revision {Revision}";
 
+    /// <summary>The command that downloads one file of it.</summary>
+    public string FetchFileCommand(string fileName) => Revision == DefaultRevision
+        ? $"hf download {Repository} {fileName}"
+        : $"hf download {Repository} {fileName} --revision {Revision}";
+
     public override string ToString() => Revision == DefaultRevision ? Repository : $"{Repository}@{Revision}";
 
     [GeneratedRegex(@"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95})?\z")]

@@ -48,7 +48,9 @@ internal static class JsonFile
         }
     }
 
-    static byte[] ReadBytes(string path)
+    /// <summary>The bytes of a file that may be of any size and kind.</summary>
+    /// <exception cref="CheckpointException">Missing, empty or too large.</exception>
+    public static byte[] ReadBytes(string path)
     {
         try
         {

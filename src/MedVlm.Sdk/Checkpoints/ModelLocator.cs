@@ -17,6 +17,40 @@ internal static class ModelLocator
     /// <exception cref="ModelNotFoundException">There is no such folder, and the cache has the model not at all or in part.</exception>
     public static string Find(string model, HubCache cache) => Find(model, cache, MissingPart);
 
+    /// <summary>Finds one file that a model takes from a companion repository. Nothing is downloaded.</summary>
+    /// <param name="source">The file itself, a folder that holds it, or a hub id. What exists on the disk wins.</param>
+    /// <param name="fileName">The file's name in the repository.</param>
+    /// <param name="purpose">What the model takes from it, for the message.</param>
+    /// <param name="cache">Where hub ids are looked up.</param>
+    /// <exception cref="ModelNotFoundException">The file is in none of these places.</exception>
+    public static string FindFile(string source, string fileName, string purpose, HubCache cache)
+    {
+        if (!source.Any(char.IsControl))
+        {
+            if (FileNames.Exists(source))
+                return Path.GetFullPath(source);
+            if (Directory.Exists(source))
+                return FileNames.Exists(Path.Combine(source, fileName))
+                    ? Path.GetFullPath(Path.Combine(source, fileName))
+                    : throw new ModelNotFoundException($"{purpose}: the folder {Fault.Quote(source)} has no {fileName}.");
+        }
+        if (HubId.TryParse(source) is not { } id)
+            throw new ModelNotFoundException($"{purpose}: {Fault.Quote(source)} is no file or folder that exists, and no hub id \"org/name\".");
+
+        try
+        {
+            if (cache.Commit(id) is { } commit && Path.Combine(cache.Snapshot(id, commit), fileName) is var path && FileNames.Exists(path))
+                return path;
+        }
+        catch (Exception e) when (Fault.IsFileError(e))
+        {
+            throw new ModelNotFoundException($"{purpose}: the Hugging Face cache {Fault.Quote(cache.Folder)} cannot be read. {e.Message}", e);
+        }
+        throw new ModelNotFoundException($"{purpose}: {fileName} of {id} is not in the Hugging Face cache {Fault.Quote(cache.Folder)}. "
+            + $"Download it with: {id.FetchFileCommand(fileName)}\n"
+            + "If it is in another cache, set HF_HUB_CACHE to that folder.");
+    }
+
     static string Find(string model, HubCache cache, Func<string, string?> missingPart)
     {
         if (string.IsNullOrWhiteSpace(model))

@@ -12,6 +12,9 @@ internal static class ModelPlanner
     /// <summary>What the engine computes in on a device today.</summary>
     static IReadOnlyList<Precision> Runnable(DeviceKind device) => device == DeviceKind.Cpu ? [Precision.Fp32] : MemoryPlanner.PrecisionsOf(device);
 
+    /// <summary>A checkpoint with what the options name beside it.</summary>
+    public static ModelSource SourceOf(MedicalCaptionerOptions options, Checkpoint checkpoint) => new(checkpoint, TokenizerSource: options.Tokenizer);
+
     /// <summary>The plan for a model in the cache or a folder; for one of the seven that is not there, from its published sizes.</summary>
     /// <inheritdoc cref="MedicalCaptioner.PlanAsync" path="/exception"/>
     public static MemoryPlan Plan(MedicalCaptionerOptions options, ComputeDevice device, CancellationToken cancellationToken)
@@ -30,7 +33,7 @@ internal static class ModelPlanner
         ModelRegistry.RefuseUnsupported(folder);
         using var checkpoint = Checkpoint.Open(folder);
         cancellationToken.ThrowIfCancellationRequested();
-        var family = ModelRegistry.Create(checkpoint);
+        var family = ModelRegistry.Create(SourceOf(options, checkpoint));
         var notes = checkpoint.TryReadJson("medvlm.json", FamilyJson.Default.CheckpointNotes) ?? new();
         return Plan(options, device, family, notes, family.Tensors(checkpoint));
     }

@@ -69,4 +69,36 @@ internal static class Attention
         int padding = x.Width / heads - size;
         return padding == 0 ? x : x.Reshape(0, -1, heads, size + padding).Split(size, padding)[0].Reshape(0, -1, heads * size);
     }
+
+    /// <summary>
+    /// <see cref="Causal"/>, but in a run that is a prompt's prefix each position sees all others of the run too:
+    /// q [B, T, H·d], k and v [B, T, K·d] to [B, T, H·d].
+    /// </summary>
+    /// <remarks>
+    /// GroupQueryAttention is causal whatever it is given, and is what fills the KV cache; the prefix, which has nothing before it, takes
+    /// plain attention over the run's own keys. Both are computed: on a prefix the causal one adds a few percent of the layer's work, and
+    /// in a decode step the other one looks at a single key.
+    /// </remarks>
+    /// <param name="q">Queries.</param>
+    /// <param name="k">Keys.</param>
+    /// <param name="v">Values.</param>
+    /// <param name="cache">The layer's cache.</param>
+    /// <param name="lengths">How long each row's sequence is.</param>
+    /// <param name="seesAll">bool [1]: whether the run is a prefix.</param>
+    /// <param name="heads">H.</param>
+    /// <param name="keyValueHeads">K.</param>
+    public static Tensor CausalAfterPrefix(
+        Tensor q, Tensor k, Tensor v, KvCacheLayer cache, SequenceLengths lengths, Tensor seesAll, int heads, int keyValueHeads)
+    {
+        var causal = Causal(q, k, v, cache, lengths, heads, keyValueHeads);
+        var both = Bidirectional(q, ForEachHead(k), ForEachHead(v), heads);
+        return q.Graph.Node("Where", [seesAll, both, causal], q.Width);
+
+        // MultiHeadAttention knows no groups: each key and value head is laid beside itself for the query heads that share it.
+        Tensor ForEachHead(Tensor x)
+        {
+            int shared = heads / keyValueHeads, headSize = x.Width / keyValueHeads;
+            return shared == 1 ? x : x.Reshape(0, -1, keyValueHeads, headSize).Repeat(shared).Reshape(0, -1, heads * headSize);
+        }
+    }
 }

@@ -5,6 +5,8 @@ namespace MedVlm.Graphs;
 /// <summary>Linear layers, as PyTorch stores them: weight [out, in], used as it lies in the file.</summary>
 internal static class LinearWords
 {
+    const int Channels = 3;
+
     /// <summary><c>x W^T</c>, plus the bias if there is one: [..., in] to [..., out].</summary>
     public static Tensor Linear(
         this Tensor x, Weights w, int outputs, bool bias = false, [CallerArgumentExpression(nameof(outputs))] string? size = null)
@@ -19,15 +21,19 @@ internal static class LinearWords
     /// </summary>
     public static Tensor PatchEmbedding(this Tensor pixels, Weights w, int imageSize, int patchSize, int hiddenSize)
     {
-        const int Channels = 3;
-        int side = imageSize / patchSize;
         int patch = Channels * patchSize * patchSize;
-
         var weight = w.Get(pixels.Graph, ".weight", [hiddenSize, Channels, patchSize, patchSize], @as: [hiddenSize, patch], size: nameof(hiddenSize));
-        var patches = pixels.Reshape(0, Channels, side, patchSize, side, patchSize)
-                            .Transpose(0, 2, 4, 1, 3, 5)                                      // [B, side, side, 3, p, p]
-                            .Reshape(0, side * side, patch);                                  // [B, P, 3·p²]
-        return patches.MatMulTransposed(weight, hiddenSize, w.Path, w.Get(pixels.Graph, ".bias", [hiddenSize], size: nameof(hiddenSize)));
+        return pixels.Patches(imageSize, patchSize)
+                     .MatMulTransposed(weight, hiddenSize, w.Path, w.Get(pixels.Graph, ".bias", [hiddenSize], size: nameof(hiddenSize)));
+    }
+
+    /// <summary>Cuts an image into patches, row by row, each channel by channel: [B, 3, S, S] to [B, P, 3·p²].</summary>
+    public static Tensor Patches(this Tensor pixels, int imageSize, int patchSize)
+    {
+        int side = imageSize / patchSize;
+        return pixels.Reshape(0, Channels, side, patchSize, side, patchSize)
+                     .Transpose(0, 2, 4, 1, 3, 5)                                             // [B, side, side, 3, p, p]
+                     .Reshape(0, side * side, Channels * patchSize * patchSize);
     }
 
     /// <summary>

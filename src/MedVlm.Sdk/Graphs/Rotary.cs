@@ -14,4 +14,14 @@ internal static class RotaryWords
     /// </summary>
     public static Tensor Rotate(this Tensor x, Rotary rotary) =>
         x.Graph.Node("RotaryEmbedding", [x, rotary.Rows, rotary.Cos, rotary.Sin], x.Width, domain: GraphBuilder.Microsoft);
+
+    /// <summary>The same for the first dimensions of each head only; the others stay as they are.</summary>
+    /// <param name="x">[B, T, heads·d].</param>
+    /// <param name="rotary">cos and sin of half as many angles as dimensions are turned.</param>
+    /// <param name="heads">Heads in <paramref name="x"/>.</param>
+    /// <param name="dimensions">Dimensions of a head that are turned.</param>
+    public static Tensor RotatePart(this Tensor x, Rotary rotary, int heads, int dimensions) =>
+        x.Graph.Node(
+            "RotaryEmbedding", [x, rotary.Rows, rotary.Cos, rotary.Sin], x.Width,
+            [("num_heads", heads), ("rotary_embedding_dim", dimensions)], GraphBuilder.Microsoft);
 }

@@ -16,6 +16,15 @@ internal sealed record Tensor(GraphBuilder Graph, string Name, int Width)
     public Tensor Reshape(params long[] shape) =>
         Graph.Node("Reshape", [this, Graph.Constant(shape)], shape[^1] > 0 ? (int)shape[^1] : Width);
 
+    /// <summary>Matrix product, [N, M] and [M, C] to [N, C].</summary>
+    public Tensor MatMul(Tensor other) => Graph.Node("MatMul", [this, other], other.Width);
+
+    /// <summary>Puts another value beside this one, along the last dimension.</summary>
+    public Tensor Concat(Tensor other) => Graph.Node("Concat", [this, other], Width + other.Width, [("axis", -1)]);
+
+    /// <summary>Lays each row of the last dimension some times one after another, [..., C] to [..., times·C].</summary>
+    public Tensor Repeat(int times) => Graph.Node("Concat", [.. Enumerable.Repeat(this, times)], Width * times, [("axis", -1)]);
+
     /// <summary>Cuts the last dimension into parts of these widths.</summary>
     public Tensor[] Split(params int[] widths) =>
         Graph.Node("Split", [this, Graph.Constant([.. widths.Select(width => (long)width)])], widths, [("axis", -1)]);

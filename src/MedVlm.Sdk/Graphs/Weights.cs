@@ -63,7 +63,7 @@ internal sealed class WeightCatalog(IReadOnlyDictionary<string, WeightInfo> tens
 }
 
 /// <summary>A scope of the checkpoint's own names: <c>w["self_attn"]["q_proj"]</c> stands for <c>….self_attn.q_proj</c>.</summary>
-internal sealed class Weights(WeightCatalog catalog, string path)
+internal sealed class Weights(WeightCatalog catalog, string path, string hostSuffix = ".weight")
 {
     public string Path => path;
 
@@ -85,11 +85,14 @@ internal sealed class Weights(WeightCatalog catalog, string path)
         return graph.Weight(new WeightUse(stored, stored, @as ?? shape));
     }
 
+    /// <summary>The tensor of this very name, for the host to read, where others have one below it.</summary>
+    public Weights Itself => new(catalog, path, hostSuffix: "");
+
     /// <summary>Marks a tensor that the host reads (the token embedding, learned positions) as asked for, and checks its shape.</summary>
     public string OnHost(long rows, long width, [CallerArgumentExpression(nameof(rows))] string? size = null)
     {
-        catalog.Require($"{path}.weight", [rows, width], Reason(size));
-        return $"{path}.weight";
+        catalog.Require(path + hostSuffix, [rows, width], Reason(size));
+        return path + hostSuffix;
     }
 
     /// <summary>"text.NumKeyValueHeads * text.HeadDim" as a reader of config.json knows it: " (num_key_value_heads * head_dim)".</summary>

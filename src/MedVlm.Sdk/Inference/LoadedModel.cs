@@ -14,11 +14,10 @@ internal sealed class LoadedModel : IDisposable
     readonly WeightMemory _weights;
 
     LoadedModel(
-        Checkpoint checkpoint, string? adapterFolder, RuntimeSettings settings, ModelPlan? planner,
-        CancellationToken cancellationToken)
+        ModelSource source, string? adapterFolder, RuntimeSettings settings, ModelPlan? planner, CancellationToken cancellationToken)
     {
-        _checkpoint = checkpoint;
-        Family = ModelRegistry.Create(checkpoint);
+        var checkpoint = _checkpoint = source.Checkpoint;
+        Family = ModelRegistry.Create(source);
         Notes = checkpoint.TryReadJson("medvlm.json", FamilyJson.Default.CheckpointNotes) ?? new();
         Generation = checkpoint.TryReadJson("generation_config.json", FamilyJson.Default.GenerationConfig) ?? new();
 
@@ -70,16 +69,27 @@ internal sealed class LoadedModel : IDisposable
     /// <param name="adapterFolder">Folder of a LoRA adapter that is merged into the weights; null for none.</param>
     /// <param name="settings">How ONNX Runtime is to run the graphs.</param>
     /// <param name="cancellationToken">Gives up at the next stage.</param>
+    public static LoadedModel Load(string folder, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken) =>
+        Load(folder, adapterFolder, checkpoint => new ModelSource(checkpoint), settings, cancellationToken);
+
+    /// <summary>Reads a checkpoint folder, and what the application names beside it, and makes the sessions.</summary>
+    /// <inheritdoc cref="Load(string, string?, RuntimeSettings, CancellationToken)"/>
+    /// <param name="folder">The checkpoint's folder.</param>
+    /// <param name="adapterFolder">Folder of a LoRA adapter that is merged into the weights; null for none.</param>
+    /// <param name="source">Adds to the opened folder what the application names beside it.</param>
+    /// <param name="settings">How ONNX Runtime is to run the graphs.</param>
+    /// <param name="cancellationToken">Gives up at the next stage.</param>
     /// <param name="planner">Makes the memory plan before any weight is read; null loads without one.</param>
     public static LoadedModel Load(
-        string folder, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken, ModelPlan? planner = null)
+        string folder, string? adapterFolder, Func<Checkpoint, ModelSource> source, RuntimeSettings settings, CancellationToken cancellationToken,
+        ModelPlan? planner = null)
     {
         OnnxRuntimeEnvironment.Ensure();
         ModelRegistry.RefuseUnsupported(folder);
         var checkpoint = Checkpoint.Open(folder);
         try
         {
-            return new LoadedModel(checkpoint, adapterFolder, settings, planner, cancellationToken);
+            return new LoadedModel(source(checkpoint), adapterFolder, settings, planner, cancellationToken);
         }
         catch
         {

@@ -7,6 +7,7 @@ namespace MedVlm.Models;
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(BlipConfig))]
 [JsonSerializable(typeof(BlipProcessorConfig))]
+[JsonSerializable(typeof(Moondream2Config))]
 [JsonSerializable(typeof(SmolVlmConfig))]
 [JsonSerializable(typeof(SmolVlmProcessorConfig))]
 [JsonSerializable(typeof(QwenVlConfig))]

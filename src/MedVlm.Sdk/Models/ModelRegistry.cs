@@ -6,14 +6,15 @@ namespace MedVlm.Models;
 /// <summary>Which family runs a checkpoint: one line for each <c>model_type</c> of config.json.</summary>
 internal static class ModelRegistry
 {
-    static readonly FrozenDictionary<string, Func<Checkpoint, ModelFamily>> s_families =
-        new Dictionary<string, Func<Checkpoint, ModelFamily>>
+    static readonly FrozenDictionary<string, Func<ModelSource, ModelFamily>> s_families =
+        new Dictionary<string, Func<ModelSource, ModelFamily>>
         {
-            ["blip"] = checkpoint => new Blip(checkpoint),
-            ["idefics3"] = checkpoint => new SmolVlm(checkpoint),
-            ["qwen2_5_vl"] = checkpoint => new Qwen25Vl(checkpoint),
-            ["qwen2_vl"] = checkpoint => new Qwen2Vl(checkpoint),
-            ["smolvlm"] = checkpoint => new SmolVlm(checkpoint),
+            ["blip"] = source => new Blip(source.Checkpoint),
+            ["idefics3"] = source => new SmolVlm(source.Checkpoint),
+            ["moondream1"] = source => new Moondream2(source),
+            ["qwen2_5_vl"] = source => new Qwen25Vl(source.Checkpoint),
+            ["qwen2_vl"] = source => new Qwen2Vl(source.Checkpoint),
+            ["smolvlm"] = source => new SmolVlm(source.Checkpoint),
         }.ToFrozenDictionary();
 
     /// <summary>The <c>model_type</c>s that this library runs.</summary>
@@ -31,10 +32,11 @@ internal static class ModelRegistry
     /// <summary>Reads config.json and makes the family that it names.</summary>
     /// <exception cref="UnsupportedModelException">No family of this <c>model_type</c>.</exception>
     /// <exception cref="CheckpointException">A file is missing or damaged.</exception>
-    public static ModelFamily Create(Checkpoint checkpoint) =>
-        Factory(checkpoint.ReadJson(Checkpoint.ConfigFile, FamilyJson.Default.ModelType).Name)(checkpoint);
+    /// <exception cref="ModelNotFoundException">A companion repository is not on this machine.</exception>
+    public static ModelFamily Create(ModelSource source) =>
+        Factory(source.Checkpoint.ReadJson(Checkpoint.ConfigFile, FamilyJson.Default.ModelType).Name)(source);
 
-    static Func<Checkpoint, ModelFamily> Factory(string modelType) =>
+    static Func<ModelSource, ModelFamily> Factory(string modelType) =>
         s_families.TryGetValue(modelType, out var create)
             ? create
             : throw new UnsupportedModelException(

@@ -74,7 +74,7 @@ internal static class ByteLevelJson
 
         var pattern = step["pattern"]["Regex"];
         return Splitters.ForPattern(pattern.Text())
-            ?? throw pattern.Unsupported("the pattern of GPT-2", "the pattern of Qwen2");   // .NET's Regex would be wrong above U+FFFF
+            ?? throw pattern.Unsupported("the pattern of GPT-2", "the pattern of Qwen2", "groups of three digits");   // .NET's Regex would be wrong above U+FFFF
     }
 
     static void RequireByteLevel(JsonField part, bool optional)

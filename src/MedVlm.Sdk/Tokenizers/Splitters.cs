@@ -13,11 +13,15 @@ internal static class Splitters
     public const string Qwen2Pattern =
         @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
+    /// <summary>Numbers in groups of three, as in the tokenizers whose tokens span words.</summary>
+    public const string DigitGroupsPattern = @"\p{N}{1,3}";
+
     /// <summary>The scanner that stands for a pattern of tokenizer.json; null where there is none.</summary>
     public static Splitter? ForPattern(string pattern) => pattern switch
     {
         Gpt2Pattern => Gpt2,
         Qwen2Pattern => Qwen2,
+        DigitGroupsPattern => DigitGroups,
         _ => null,
     };
 
@@ -28,6 +32,15 @@ internal static class Splitters
     /// <summary>Runs of number characters.</summary>
     public static int DigitRuns(ReadOnlySpan<char> text) =>
         CharacterKinds.RunEnd(text, 0, CharacterKind.Number) is > 0 and var end ? end : NumberFree(text);
+
+    /// <summary>Number characters, three at most, and what lies between.</summary>
+    public static int DigitGroups(ReadOnlySpan<char> text)
+    {
+        int end = 0;
+        for (int i = 0; i < 3 && end < text.Length && CharacterKinds.At(text, end, out var length) == CharacterKind.Number; i++)
+            end += length;
+        return end > 0 ? end : NumberFree(text);
+    }
 
     public static int Gpt2(ReadOnlySpan<char> text)
     {

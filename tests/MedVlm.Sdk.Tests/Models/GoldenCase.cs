@@ -9,17 +9,32 @@ namespace MedVlm.Tests.Models;
 internal sealed record GoldenCase(
     string Name, string Image, string Prompt, int[] InputIds, int MaxNewTokens, int[] GeneratedIds, string Text,
     string[]? Images = null, string? PromptText = null, bool? DoImageSplitting = null, int? MinPixels = null, int? MaxPixels = null,
-    float? RepetitionPenalty = null, string? FullText = null, int? RopeDelta = null)
+    float? RepetitionPenalty = null, string? FullText = null, int? RopeDelta = null, string? Length = null, int[]? Tiling = null)
 {
     static readonly JsonSerializerOptions s_json = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, UnmappedMemberHandling = JsonUnmappedMemberHandling.Skip,
     };
 
+    /// <summary>Files of cases, and the checkpoint that each is of.</summary>
+    static readonly (string Cases, string Checkpoint)[] s_files = [("cases.json", "checkpoint"), ("cases-legacy.json", "checkpoint-2025-01-09")];
+
     [JsonIgnore]
     public string Family { get; private init; } = "";
 
-    public string Checkpoint => Path.Combine(TestFolders.Goldens, Family, "checkpoint");
+    [JsonIgnore]
+    string CheckpointName { get; init; } = "checkpoint";
+
+    public string Checkpoint => Path.Combine(TestFolders.Goldens, Family, CheckpointName);
+
+    /// <summary>The model, with the companions that lie beside it in the family's folder.</summary>
+    public MedicalCaptionerOptions ToOptions() => new()
+    {
+        Model = Checkpoint,
+        Tokenizer = CheckpointName == "checkpoint" && Path.Combine(TestFolders.Goldens, Family, "starmie-v1") is var starmie && Directory.Exists(starmie)
+            ? starmie
+            : null,
+    };
 
     public IEnumerable<string> ImagePaths => (Images ?? [Image]).Select(image => Path.Combine(TestFolders.Goldens, image));
 
@@ -48,8 +63,10 @@ internal sealed record GoldenCase(
             .Select(golden => golden with { Family = folder });
 
     static IEnumerable<GoldenCase> Read(string family) =>
-        JsonSerializer.Deserialize<GoldenCase[]>(File.ReadAllText(Path.Combine(TestFolders.Goldens, family, "cases.json")), s_json)!
-            .Select(golden => golden with { Family = family });
+        s_files.Where(file => File.Exists(Path.Combine(TestFolders.Goldens, family, file.Cases)))
+            .SelectMany(file => JsonSerializer
+                .Deserialize<GoldenCase[]>(File.ReadAllText(Path.Combine(TestFolders.Goldens, family, file.Cases)), s_json)!
+                .Select(golden => golden with { Family = family, CheckpointName = file.Checkpoint }));
 
     /// <summary>The case as a request to a captioner.</summary>
     public CaptionRequest ToRequest() => new([.. ImagePaths.Select(path => MedicalImage.FromFile(path))])
@@ -60,6 +77,7 @@ internal sealed record GoldenCase(
             Prompt = Prompt,
             MaxNewTokens = MaxNewTokens,
             RepetitionPenalty = RepetitionPenalty ?? 1,
+            Length = Length is null ? null : Enum.Parse<CaptionLength>(Length, ignoreCase: true),
             ImageDetail = new ImageDetail { SplitIntoTiles = DoImageSplitting, MinPixels = MinPixels, MaxPixels = MaxPixels },
         },
     };
@@ -77,6 +95,18 @@ internal sealed record GoldenCase(
         using var file = SafetensorsFile.Open(Path.Combine(TestFolders.Goldens, Family, $"{Name}.safetensors"));
         var stored = file.Tensors[tensor];
         return MemoryMarshal.Cast<byte, long>(stored.Bytes(0, (int)stored.Length)).ToArray();
+    }
+
+    /// <summary>The first, second and last crop as the vision tower sees them, from the bytes in <c>crops_u8</c> [3, S, S, 3].</summary>
+    public float[] FirstSecondAndLastCrop()
+    {
+        var stored = GoldenTensors.Load(Path.Combine(TestFolders.Goldens, Family, $"{Name}.safetensors"))["crops_u8"];
+        int plane = stored.Shape[1] * stored.Shape[2];
+        return
+        [
+            .. from crop in Enumerable.Range(0, 3) from channel in Enumerable.Range(0, 3) from pixel in Enumerable.Range(0, plane)
+               select (stored.Bytes[(crop * plane + pixel) * 3 + channel] / 255f - 0.5f) / 0.5f,
+        ];
     }
 
     /// <summary>A tensor of the case's file.</summary>

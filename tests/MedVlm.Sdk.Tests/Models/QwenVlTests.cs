@@ -113,13 +113,13 @@ public sealed class QwenVlTests
     static ModelGraphs Build(TemporaryFolder folder, Dictionary<string, WeightInfo> tensors)
     {
         using var checkpoint = Checkpoint.Open(folder.Path);
-        return ModelGraphs.Build(ModelRegistry.Create(checkpoint), tensors);
+        return ModelGraphs.Build(ModelRegistry.Create(new ModelSource(checkpoint)), tensors);
     }
 
     internal static T Family<T>(string family, string? folder = null) where T : ModelFamily
     {
         using var checkpoint = Checkpoint.Open(folder ?? Small(family));
-        return (T)ModelRegistry.Create(checkpoint);
+        return (T)ModelRegistry.Create(new ModelSource(checkpoint));
     }
 
     // ---- Images ----
@@ -232,7 +232,7 @@ public sealed class QwenVlTests
         var config = checkpoint.ReadJson("preprocessor_config.json", FamilyJson.Default.QwenProcessorConfig);
 
         Assert.Equal((fewest, most), (config.FewestPixels, config.MostPixels));
-        Assert.IsType<Qwen2Vl>(ModelRegistry.Create(checkpoint));
+        Assert.IsType<Qwen2Vl>(ModelRegistry.Create(new ModelSource(checkpoint)));
     }
 
     [Theory]

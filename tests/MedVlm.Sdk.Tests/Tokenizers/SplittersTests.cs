@@ -34,6 +34,10 @@ public sealed class SplittersTests
     public void Qwen2(string text, params string[] words) => Assert.Equal(words, Words(Splitters.Qwen2, text));
 
     [Theory]
+    [InlineData("T12345 x²½𝟛𝟛.", "T", "123", "45", " x", "²½𝟛", "𝟛", ".")]
+    public void Digit_groups(string text, params string[] words) => Assert.Equal(words, Words(Splitters.DigitGroups, text));
+
+    [Theory]
     [InlineData("T12 x²½𝟛.", "T", "1", "2", " x", "²", "½", "𝟛", ".")]
     public void Individual_digits(string text, params string[] words) => Assert.Equal(words, Words(Splitters.IndividualDigits, text));
 

@@ -41,7 +41,7 @@ public sealed class TokenizerJsonTests
     [InlineData("pre_tokenizer.add_prefix_space", "true", "pre_tokenizer.add_prefix_space is true; supported is false." + Refusal)]
     [InlineData("pre_tokenizer", "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": \"[0-9]+\"}, "
         + "\"behavior\": \"Isolated\", \"invert\": false}, {\"type\": \"ByteLevel\", \"add_prefix_space\": false}]}",
-        "pre_tokenizer.pretokenizers[0].pattern.Regex is \"[0-9]+\"; supported are the pattern of GPT-2, the pattern of Qwen2." + Refusal)]
+        "pre_tokenizer.pretokenizers[0].pattern.Regex is \"[0-9]+\"; supported are the pattern of GPT-2, the pattern of Qwen2, groups of three digits." + Refusal)]
     [InlineData("post_processor", "{\"type\": \"TemplateProcessing\"}",
         "post_processor.type is \"TemplateProcessing\"; supported are \"ByteLevel\", none." + Refusal)]
     [InlineData("decoder", null, "decoder is missing; supported is \"ByteLevel\"." + Refusal)]
