@@ -14,7 +14,7 @@ internal static class KnownModels
         ("HuggingFaceTB/SmolVLM-500M-Instruct", new(
             new(96_731_136, 83_904, 3_022_848, 1_511_424, 11_796_480), new(361_881_600, 325_760, 11_308_800, 5_654_400, 47_308_800),
             Others: 1_560_768, HostBytes: 94_617_600, new KvShape(32, 5, 64, 0), new LayerWidths(768, 768, 3072, 960, 2560),
-            new CaptionFootprint(1145, 128, 17 * 3 * 512 * 512, 3 * 512 * 512))),
+            new CaptionFootprint(1146, 128, 17 * 3 * 512 * 512, 3 * 512 * 512))),
 
         ("Qwen/Qwen2-VL-2B-Instruct", new(
             new(663_224_320, 375_296, 20_725_760, 10_362_880, 26_214_400), new(1_543_569_408, 797_056, 48_236_544, 24_118_272, 233_373_696),

@@ -57,7 +57,8 @@ internal static class ModelPlanner
         return MemoryPlanner.Plan(options.Model, isLocal, footprint, device, PlanRequest.Of(options) with { Runnable = Runnable(device.Kind) });
     }
 
-    static CaptionFootprint Caption(ModelFamily family, CheckpointNotes notes, CaptionOptions options)
+    /// <summary>What a caption of a square image asks for. A black one will do: its size decides.</summary>
+    public static CaptionFootprint Caption(ModelFamily family, CheckpointNotes notes, CaptionOptions options)
     {
         const int Side = CaptionFootprint.ImageSide;
         var image = new RgbImage(Side, Side, new byte[Side * Side * RgbImage.Channels]);

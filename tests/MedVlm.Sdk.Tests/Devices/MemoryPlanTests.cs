@@ -36,6 +36,15 @@ public sealed class MemoryPlanTests
         Assert.Equal(known, FullSizeModel.Of(family).Footprint(known.Caption));
     }
 
+    [Theory, MemberData(nameof(Families))]
+    public void What_is_known_of_a_caption_is_what_the_published_tokenizer_makes_of_it(string family)
+    {
+        var tokenizer = TestFolders.Shared("tokenizers", family);
+        Assert.SkipWhen(tokenizer is null, "The published tokenizers are not beside this checkout.");
+
+        Assert.Equal(KnownModels.Find(s_known[family])!.Caption, ModelPlanner.Caption(FullSizeModel.Of(family, tokenizer).Family, new(), new CaptionOptions()));
+    }
+
     [Fact]
     public void A_matrix_takes_its_values_scales_and_zero_points()
     {

@@ -9,7 +9,8 @@ using MedVlm.Tests.Checkpoints;
 namespace MedVlm.Tests.Models;
 
 /// <summary>
-/// A family at its published size, without weights: configuration and tensor list of tests/configs, and the small tokenizer of its goldens.
+/// A family at its published size, without weights: configuration and tensor list of tests/configs, and the small tokenizer of its goldens
+/// or the published one.
 /// </summary>
 internal sealed record FullSizeModel(ModelFamily Family, ModelGraphs Graphs, Func<string, (int Rank, long Bytes)> Stored)
 {
@@ -20,7 +21,7 @@ internal sealed record FullSizeModel(ModelFamily Family, ModelGraphs Graphs, Fun
         Directory.EnumerateDirectories(Path.Combine(TestFolders.Repository, "tests", "configs")).Where(folder => File.Exists(Path.Combine(folder, "tensors.json")))
             .Append(s_smolVlm).Select(folder => Path.GetFileName(folder)!).Distinct().Order(StringComparer.Ordinal);
 
-    public static FullSizeModel Of(string family)
+    public static FullSizeModel Of(string family, string? tokenizerFolder = null)
     {
         var configs = family == "smolvlm" ? s_smolVlm : TensorList.Configs(family);
         var goldens = Path.Combine(TestFolders.Repository, "tests", "goldens", family, "checkpoint");
@@ -38,8 +39,11 @@ internal sealed record FullSizeModel(ModelFamily Family, ModelGraphs Graphs, Fun
         if (family == "moondream2")
         {
             folder.Write("config.json", $$"""{"model_type": "moondream1", "config": {{File.ReadAllText(Path.Combine(configs, "defaults.json"))}}}""");
-            tokenizer = Path.Combine(goldens, "..", "starmie-v1");
+            tokenizer = tokenizerFolder ?? Path.Combine(goldens, "..", "starmie-v1");
         }
+        else if (tokenizerFolder is not null)
+            foreach (var file in Directory.EnumerateFiles(tokenizerFolder).Where(file => !file.EndsWith(".md", StringComparison.Ordinal)))
+                folder.Write(Path.GetFileName(file), File.ReadAllBytes(file));
 
         using var json = JsonDocument.Parse(File.ReadAllText(Path.Combine(configs, "tensors.json")));
         var stored = json.RootElement.EnumerateObject().ToDictionary(
