@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using MedVlm.Checkpoints;
 using MedVlm.Devices;
 using MedVlm.Inference;
+using MedVlm.Models;
 using MedVlm.Tokenizers;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -71,11 +72,12 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
         var folder = ModelLocator.Find(options.Model);
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
+        var planned = ModelPlanner.Snapshot(options);
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
             () => LoadedModel.Load(
-                folder, adapter, checkpoint => ModelPlanner.SourceOf(options, checkpoint), new RuntimeSettings(options.Threads), cancellationToken,
-                (family, notes, tensors) => ModelPlanner.Plan(options, CpuDetector.Detect(), family, notes, tensors)),
+                folder, adapter, checkpoint => ModelPlanner.SourceOf(planned, checkpoint), new RuntimeSettings(planned.Threads), cancellationToken,
+                (family, notes, tensors) => ModelPlanner.Plan(planned, CpuDetector.Detect(), family, notes, tensors)),
             cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;
@@ -104,7 +106,8 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     {
         ArgumentNullException.ThrowIfNull(options);
         OptionsChecks.ThrowIfInvalid(options);
-        return Task.Run(() => ModelPlanner.Plan(options, device ?? CpuDetector.Detect(), cancellationToken), cancellationToken);
+        var planned = ModelPlanner.Snapshot(options);
+        return Task.Run(() => ModelPlanner.Plan(planned, device ?? CpuDetector.Detect(), cancellationToken), cancellationToken);
     }
 
     /// <inheritdoc/>

@@ -12,6 +12,13 @@ internal static class ModelPlanner
     /// <summary>What the engine computes in on a device today.</summary>
     static IReadOnlyList<Precision> Runnable(DeviceKind device) => device == DeviceKind.Cpu ? [Precision.Fp32] : MemoryPlanner.PrecisionsOf(device);
 
+    /// <summary>What of the options bears on a plan, as it is now: the application may change them afterwards.</summary>
+    public static MedicalCaptionerOptions Snapshot(MedicalCaptionerOptions options) => new()
+    {
+        Model = options.Model, Tokenizer = options.Tokenizer, Precision = options.Precision, Slots = options.Slots, Threads = options.Threads,
+        MaxDeviceMemoryMiB = options.MaxDeviceMemoryMiB, DefaultCaption = options.DefaultCaption.Snapshot(),
+    };
+
     /// <summary>A checkpoint with what the options name beside it.</summary>
     public static ModelSource SourceOf(MedicalCaptionerOptions options, Checkpoint checkpoint) => new(checkpoint, TokenizerSource: options.Tokenizer);
 
