@@ -52,6 +52,8 @@ internal static class ConsoleApp
             CaptionCommand.Create(terminal),
             VerifyCommand.Create(terminal),
             CacheCommand.Create(terminal),
+            PlanCommand.Create(terminal),
+            DoctorCommand.Create(terminal),
         };
         root.SetAction((_, cancellationToken) => CaptionCommand.CaptionSampleImagesAsync(terminal, cancellationToken));
         return root;

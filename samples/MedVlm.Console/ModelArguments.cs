@@ -10,7 +10,7 @@ internal sealed class ModelArguments
         HelpName = "M", Description = "Hub id in the local Hugging Face cache (org/name[@revision]), or a checkpoint folder. Default: the embedded TinyModel.",
     };
 
-    readonly Option<int> _slots = new("--slots") { HelpName = "N", Description = "Captions that are decoded together. Default: 4." };
+    readonly Option<int> _slots = new("--slots") { HelpName = "N", Description = "Captions that are decoded together. Default: as many as help and fit." };
 
     readonly Option<int> _threads = new("--threads") { HelpName = "N", Description = "Threads of a matrix product. Default: one for each physical core." };
 

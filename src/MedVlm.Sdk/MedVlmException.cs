@@ -44,3 +44,16 @@ public sealed class NativeRuntimeException : MedVlmException
     /// <inheritdoc cref="MedVlmException(string, Exception?)"/>
     public NativeRuntimeException(string message, Exception? innerException = null) : base(message, innerException) { }
 }
+
+/// <summary>The model does not fit into the device's memory, or not in the way that the options ask for.</summary>
+public sealed class InsufficientMemoryException : MedVlmException
+{
+    /// <summary>Creates the exception.</summary>
+    /// <param name="message">What is wrong and what to do, with the plan as a table.</param>
+    /// <param name="plan">The plan that found no way; null where there is none.</param>
+    /// <param name="innerException">The cause, if another error lies beneath.</param>
+    public InsufficientMemoryException(string message, MemoryPlan? plan = null, Exception? innerException = null) : base(message, innerException) => Plan = plan;
+
+    /// <summary>The plan that found no way; null where there is none.</summary>
+    public MemoryPlan? Plan { get; }
+}

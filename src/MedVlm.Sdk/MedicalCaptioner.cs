@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using MedVlm.Checkpoints;
+using MedVlm.Devices;
 using MedVlm.Inference;
-using MedVlm.Models;
 using MedVlm.Tokenizers;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -30,9 +30,9 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
 
     MedicalCaptioner(MedicalCaptionerOptions options, string name, LoadedModel model, ILogger logger)
     {
-        (_model, _logger, _slots, _defaultCaption) = (model, logger, options.Slots, options.DefaultCaption.Snapshot());
+        (_model, _logger, _slots, _defaultCaption) = (model, logger, model.Plan!.Require().Slots, options.DefaultCaption.Snapshot());
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
-        _engine = new Engine(model, options.Slots);
+        _engine = new Engine(model, _slots);
         _metadata = new CaptionerMetadata(
             name, model.Precision,
             options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt,
@@ -51,6 +51,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     /// <exception cref="CheckpointException">A file of the checkpoint is missing, damaged, or does not belong to the others.</exception>
     /// <exception cref="UnsupportedModelException">The model is of a family that is not supported.</exception>
     /// <exception cref="NativeRuntimeException">The application references no native ONNX Runtime.</exception>
+    /// <exception cref="InsufficientMemoryException">The model does not fit into the memory that is free, or not as the options ask for it.</exception>
     public static Task<MedicalCaptioner> LoadAsync(string model, CancellationToken cancellationToken) =>
         LoadAsync(new MedicalCaptionerOptions { Model = model }, null, cancellationToken);
 
@@ -70,12 +71,13 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
         var folder = ModelLocator.Find(options.Model);
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
-        var (visionTower, tokenizer) = (options.VisionTower, options.Tokenizer);
+        var planned = ModelPlanner.Snapshot(options);
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
             () => LoadedModel.Load(
-                folder, adapter, checkpoint => new ModelSource(checkpoint, visionTower, tokenizer),
-                new RuntimeSettings(options.Threads) { Precision = options.Precision }, cancellationToken),
+                folder, adapter, checkpoint => ModelPlanner.SourceOf(planned, checkpoint),
+                new RuntimeSettings(planned.Threads) { Precision = planned.Precision }, cancellationToken,
+                (family, notes, tensors) => ModelPlanner.Plan(planned, CpuDetector.Detect(), family, notes, tensors)),
             cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;
@@ -85,6 +87,29 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         if (model.Notes.Notice is { } notice)
             LogMessages.Notice(logger, notice);
         return new MedicalCaptioner(options, name, model, logger);
+    }
+
+    /// <summary>
+    /// Adds up what a model takes on a device, without loading it: from the headers of its files, or, for the models that this library is
+    /// made for (<see cref="SystemInformation.KnownModels"/>), from their published sizes where the model is not on this machine.
+    /// </summary>
+    /// <param name="options">Which model, and what it may use.</param>
+    /// <param name="device">Where it is to run: one of <see cref="SystemInformation"/>, or <see cref="ComputeDevice.Parse"/>d. Default: null, where
+    /// <see cref="LoadAsync(MedicalCaptionerOptions, ILoggerFactory, CancellationToken)"/> runs it, the processor.</param>
+    /// <param name="cancellationToken">Gives up at the next stage.</param>
+    /// <returns>The plan, also where nothing fits.</returns>
+    /// <exception cref="ModelNotFoundException">No such folder, and no such model in the cache or among those known.</exception>
+    /// <exception cref="CheckpointException">A file of the checkpoint is missing, damaged, or does not belong to the others.</exception>
+    /// <exception cref="UnsupportedModelException">The model is of a family that is not supported.</exception>
+    /// <exception cref="MedVlmException">The device does not compute in the precision that the options ask for.</exception>
+    /// <exception cref="OptionsValidationException">An option is out of its range.</exception>
+    public static Task<MemoryPlan> PlanAsync(
+        MedicalCaptionerOptions options, ComputeDevice? device = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        OptionsChecks.ThrowIfInvalid(options);
+        var planned = ModelPlanner.Snapshot(options);
+        return Task.Run(() => ModelPlanner.Plan(planned, device ?? CpuDetector.Detect(), cancellationToken), cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -119,6 +144,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         ArgumentNullException.ThrowIfNull(serviceType);
         return serviceKey is not null ? null
             : serviceType == typeof(CaptionerMetadata) ? _metadata
+            : serviceType == typeof(MemoryPlan) ? _model.Plan
             : serviceType.IsInstanceOfType(this) ? this
             : null;
     }

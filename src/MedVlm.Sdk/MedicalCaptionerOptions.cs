@@ -36,10 +36,17 @@ public sealed class MedicalCaptionerOptions
 
     /// <summary>
     /// Captions that are decoded together. Each takes its own part of the KV cache; more of them give more captions per minute, and
-    /// each one a little later. Default: 4. Range: 1 to 256.
+    /// each one a little later. Default: null, as many as help and fit (<see cref="MemoryPlan"/>), on a CPU up to 4. Range: 1 to 256.
     /// </summary>
     [Range(1, 256)]
-    public int Slots { get; set; } = 4;
+    public int? Slots { get; set; }
+
+    /// <summary>
+    /// Memory of the device that weights, KV cache and workspace may take together, in MiB. Default: null, what is free but for a reserve
+    /// (<see cref="MemoryPlan"/>). Range: 64 to 1048576; what is beyond the device counts as all of it.
+    /// </summary>
+    [Range(64, 1_048_576)]
+    public int? MaxDeviceMemoryMiB { get; set; }
 
     /// <summary>Threads of a matrix product. Default: null, one for each physical core. Range: 1 to 1024.</summary>
     [Range(1, 1024)]

@@ -6,11 +6,14 @@ namespace MedVlm;
 [SuppressMessage("Naming", "CA1720", Justification = "INT8 and INT4 are the field's names of these formats; the type Int8 does not exist.")]
 public enum Precision
 {
-    /// <summary>The best that the device runs. On a CPU: <see cref="Fp32"/>.</summary>
+    /// <summary>The best that fits into the device's memory (<see cref="MemoryPlan"/>): FP32 on a CPU, FP16 on a GPU, else INT8, else INT4.</summary>
     Auto,
 
     /// <summary>32-bit floating point; stored 16-bit weights are widened once, at load.</summary>
     Fp32,
+
+    /// <summary>16-bit floating point, on NVIDIA GPUs only.</summary>
+    Fp16,
 
     /// <summary>
     /// 8-bit whole numbers: weights with a scale for each output channel and, on a CPU, activations with a scale for each token.

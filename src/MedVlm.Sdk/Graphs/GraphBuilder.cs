@@ -34,6 +34,9 @@ internal sealed class GraphBuilder(string name, LinearFormat linears = LinearFor
     /// <summary>Inputs in the order of their declaration.</summary>
     public IReadOnlyList<GraphInput> Inputs => _inputs;
 
+    /// <summary>Nodes in the order in which they were added, which is one that they can be run in.</summary>
+    public IReadOnlyList<NodeProto> Nodes => _graph.Node;
+
     /// <summary>Declares an input of the graph.</summary>
     public Tensor Input(string inputName, ElementType type, params Dim[] shape)
     {

@@ -285,8 +285,11 @@ internal sealed class Engine : IAsyncDisposable
         DropCache();
         if (_model.Family.Shape.CrossLength > 0)
             _cross = KvCache.OfImages(_model.Family.Shape, _slots.Length);
-        _cache = new KvCache(_model.Family.Shape, _slots.Length, (slotLength + SlotLengthStep - 1) / SlotLengthStep * SlotLengthStep);
+        _cache = new KvCache(_model.Family.Shape, _slots.Length, CacheLength(slotLength));
     }
+
+    /// <summary>Tokens of a slot in the cache that is made for a caption of this length.</summary>
+    public static int CacheLength(int slotLength) => (slotLength + SlotLengthStep - 1) / SlotLengthStep * SlotLengthStep;
 
     void DropCache()
     {

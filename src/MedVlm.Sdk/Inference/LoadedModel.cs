@@ -4,21 +4,28 @@ using MedVlm.Models;
 
 namespace MedVlm.Inference;
 
+/// <summary>Makes the memory plan of a model whose headers have been read.</summary>
+internal delegate MemoryPlan ModelPlan(ModelFamily family, CheckpointNotes notes, IReadOnlyDictionary<string, StoredTensor> tensors);
+
 /// <summary>A checkpoint made ready: its family, tokenizer, sessions and host-side embedding.</summary>
 internal sealed class LoadedModel : IDisposable
 {
     readonly Checkpoint _checkpoint;
     readonly WeightSource _weights;
 
-    LoadedModel(ModelSource source, string? adapterFolder, RuntimeSettings settings, CancellationToken cancellationToken)
+    LoadedModel(
+        ModelSource source, string? adapterFolder, RuntimeSettings settings, ModelPlan? planner, CancellationToken cancellationToken)
     {
         var checkpoint = _checkpoint = source.Checkpoint;
-        Precision = settings.Precision == Precision.Auto ? Precision.Fp32 : settings.Precision;
         Family = ModelRegistry.Create(source);
         Notes = checkpoint.TryReadJson("medvlm.json", FamilyJson.Default.CheckpointNotes) ?? new();
         Generation = checkpoint.TryReadJson("generation_config.json", FamilyJson.Default.GenerationConfig) ?? new();
 
         var tensors = Family.Tensors(checkpoint);
+        cancellationToken.ThrowIfCancellationRequested();
+        Plan = planner?.Invoke(Family, Notes, tensors);
+        Precision = Plan?.Require().Precision ?? (settings.Precision == Precision.Auto ? Precision.Fp32 : settings.Precision);
+
         var graphs = ModelGraphs.Build(
             Family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)), Precision);
         Embeddings = new TokenEmbeddings(
@@ -58,6 +65,9 @@ internal sealed class LoadedModel : IDisposable
     /// <summary>What the log should tell about the load; null for nothing.</summary>
     public string? Warning { get; }
 
+    /// <summary>What it was planned to take; null where no plan was asked for.</summary>
+    public MemoryPlan? Plan { get; }
+
     public CheckpointNotes Notes { get; }
 
     public GenerationConfig Generation { get; }
@@ -84,15 +94,17 @@ internal sealed class LoadedModel : IDisposable
     /// <param name="source">Adds to the opened folder what the application names beside it.</param>
     /// <param name="settings">How ONNX Runtime is to run the graphs.</param>
     /// <param name="cancellationToken">Gives up at the next stage.</param>
+    /// <param name="planner">Makes the memory plan before any weight is read; null loads without one.</param>
     public static LoadedModel Load(
-        string folder, string? adapterFolder, Func<Checkpoint, ModelSource> source, RuntimeSettings settings, CancellationToken cancellationToken)
+        string folder, string? adapterFolder, Func<Checkpoint, ModelSource> source, RuntimeSettings settings, CancellationToken cancellationToken,
+        ModelPlan? planner = null)
     {
         OnnxRuntimeEnvironment.Ensure();
         ModelRegistry.RefuseUnsupported(folder);
         var checkpoint = Checkpoint.Open(folder);
         try
         {
-            return new LoadedModel(source(checkpoint), adapterFolder, settings, cancellationToken);
+            return new LoadedModel(source(checkpoint), adapterFolder, settings, planner, cancellationToken);
         }
         catch
         {

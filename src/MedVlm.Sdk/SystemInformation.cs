@@ -1,0 +1,88 @@
+using System.Runtime.InteropServices;
+using MedVlm.Checkpoints;
+using MedVlm.Devices;
+using MedVlm.Inference;
+using Microsoft.ML.OnnxRuntime;
+
+namespace MedVlm;
+
+/// <summary>What this machine has for running models: devices, native libraries, caches. For a look at a machine, and for bug reports.</summary>
+/// <remarks>Holds the paths of caches, which may name the user; no serial numbers but a GPU's UUID.</remarks>
+public sealed class SystemInformation
+{
+    SystemInformation(ComputeDevice processor, GpuList gpus)
+    {
+        var problems = gpus.Problems.ToList();
+        (Processor, Gpus, Problems) = (processor, gpus.Devices, problems);
+        var hub = HubCache.FromEnvironment(Environment.GetEnvironmentVariable);
+        (HubCacheFolder, CacheFolder) = (hub.Folder, CacheFolderOf(hub, Environment.GetEnvironmentVariable));
+
+        (OnnxRuntimeVersion, ExecutionProviders) = ReadOnnxRuntime(problems);
+        LibvipsVersion = ReadLibvips(problems);
+    }
+
+    /// <summary>Looks at the machine. Nothing is thrown: what is missing is in <see cref="Problems"/>.</summary>
+    public static SystemInformation Detect() => new(CpuDetector.Detect(), GpuDetector.Detect());
+
+    /// <summary>Hub ids of the models that this library is made for, for which plans can be made without a download.</summary>
+    public static IReadOnlyList<string> KnownModels { get; } = [.. Devices.KnownModels.All.Select(known => known.Model)];
+
+    /// <summary>Operating system, architecture and .NET version.</summary>
+    public string Platform { get; } = $"{RuntimeInformation.OSDescription.Trim()}, {RuntimeInformation.ProcessArchitecture}, {RuntimeInformation.FrameworkDescription}";
+
+    /// <summary>The processor, and the memory that this process may have.</summary>
+    public ComputeDevice Processor { get; }
+
+    /// <summary>NVIDIA GPUs, or their instances (MIG); empty without an NVIDIA driver.</summary>
+    public IReadOnlyList<ComputeDevice> Gpus { get; }
+
+    /// <summary>Version of the native ONNX Runtime; null where the application references none.</summary>
+    public string? OnnxRuntimeVersion { get; }
+
+    /// <summary>What the native ONNX Runtime can run graphs on, as "CUDAExecutionProvider", "CPUExecutionProvider".</summary>
+    public IReadOnlyList<string> ExecutionProviders { get; }
+
+    /// <summary>Version of libvips, which decodes images; null where it cannot be loaded.</summary>
+    public string? LibvipsVersion { get; }
+
+    /// <summary>The Hugging Face cache that hub ids are looked up in; it need not exist.</summary>
+    public string HubCacheFolder { get; }
+
+    /// <summary>Where this library keeps what it makes (MEDVLM_CACHE); it need not exist.</summary>
+    public string CacheFolder { get; }
+
+    /// <summary>What could not be read, or is missing: a GPU that does not answer, a native library that is not there.</summary>
+    public IReadOnlyList<string> Problems { get; }
+
+    /// <summary>MEDVLM_CACHE, else "medvlm" beside the folder of the hub's.</summary>
+    static string CacheFolderOf(HubCache hub, Func<string, string?> variable) => Path.GetFullPath(
+        variable("MEDVLM_CACHE") is { Length: > 0 } folder ? folder : Path.Combine(hub.Folder, "..", "..", "medvlm"));
+
+    static (string?, IReadOnlyList<string>) ReadOnnxRuntime(List<string> problems)
+    {
+        try
+        {
+            OnnxRuntimeEnvironment.Ensure();
+            return (OrtEnv.Instance().GetVersionString(), OrtEnv.Instance().GetAvailableProviders());
+        }
+        catch (Exception e) when (e is NativeRuntimeException or OnnxRuntimeException)
+        {
+            problems.Add(e.Message);
+            return (null, []);
+        }
+    }
+
+    static string? ReadLibvips(List<string> problems)
+    {
+        try
+        {
+            Imaging.LibVips.Start();
+            return $"{NetVips.NetVips.Version(0)}.{NetVips.NetVips.Version(1)}.{NetVips.NetVips.Version(2)}";
+        }
+        catch (NativeRuntimeException e)
+        {
+            problems.Add(e.Message);
+            return null;
+        }
+    }
+}

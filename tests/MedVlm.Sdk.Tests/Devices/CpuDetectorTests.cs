@@ -1,0 +1,86 @@
+using MedVlm.Devices;
+using MedVlm.Tests.Checkpoints;
+
+namespace MedVlm.Tests.Devices;
+
+/// <summary>Cores, instruction sets and memory of machines and containers, from copies of their /proc and /sys.</summary>
+public sealed class CpuDetectorTests : IDisposable
+{
+    const long MiB = 1L << 20, GiB = 1L << 30;
+
+    readonly TemporaryFolder _root = new();
+
+    public CpuDetectorTests()
+    {
+        // Two cores with two threads each.
+        _root.Write("proc/cpuinfo", string.Concat(Enumerable.Range(0, 4).Select(i =>
+            $"processor\t: {i}\nmodel name\t: Some CPU @ 3 GHz\nphysical id\t: 0\ncore id\t\t: {i % 2}\nflags\t\t: fpu avx2 avx512f avx512_vnni amx_int8\n\n")));
+        _root.Write("proc/meminfo", "MemTotal:       33554432 kB\nMemFree:         1048576 kB\nMemAvailable:   25165824 kB\nHugePages_Total:       0\n");
+    }
+
+    public void Dispose() => _root.Dispose();
+
+    [Fact]
+    public void A_plain_machine_has_all_that_it_has()
+    {
+        var cpu = Read();
+
+        Assert.Equal((DeviceKind.Cpu, "Some CPU @ 3 GHz", 2), (cpu.Kind, cpu.Name, cpu.Cores));
+        Assert.Equal((32 * GiB, 24 * GiB), (cpu.TotalMemoryBytes, cpu.FreeMemoryBytes));
+        Assert.Equal(["AVX2", "AVX-512", "AVX-512 VNNI", "AMX INT8"], cpu.InstructionSets);
+    }
+
+    [Fact]
+    public void A_container_has_its_limits_in_version_2()
+    {
+        _root.Write("proc/self/cgroup", "0::/kube/pod7/app\n");
+        _root.Write("sys/fs/cgroup/kube/pod7/app/memory.max", "max\n");
+        _root.Write("sys/fs/cgroup/kube/pod7/memory.max", $"{4 * GiB}\n");
+        _root.Write("sys/fs/cgroup/kube/pod7/memory.current", $"{3 * GiB}\n");
+        _root.Write("sys/fs/cgroup/kube/pod7/memory.stat", $"anon {GiB}\ninactive_file {2 * GiB}\n");
+        _root.Write("sys/fs/cgroup/kube/pod7/app/cpu.max", "50000 100000\n");
+
+        var cpu = Read();
+
+        Assert.Equal((4 * GiB, 3 * GiB, 1), (cpu.TotalMemoryBytes, cpu.FreeMemoryBytes, cpu.Cores));
+    }
+
+    [Fact]
+    public void A_container_that_sees_only_the_top_has_its_limits_too()
+    {
+        _root.Write("proc/self/cgroup", "0::/docker/0123abc\n");
+        _root.Write("sys/fs/cgroup/memory.max", $"{512 * MiB}\n");
+        _root.Write("sys/fs/cgroup/memory.current", $"{100 * MiB}\n");
+
+        Assert.Equal((512 * MiB, 412 * MiB), (Read().TotalMemoryBytes, Read().FreeMemoryBytes));
+    }
+
+    [Fact]
+    public void A_container_has_its_limits_in_version_1()
+    {
+        _root.Write("proc/self/cgroup", "4:memory:/docker/x\n3:cpu,cpuacct:/docker/x\n2:pids:/\n");
+        _root.Write("sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes", $"{2 * GiB}\n");
+        _root.Write("sys/fs/cgroup/memory/docker/x/memory.usage_in_bytes", $"{GiB}\n");
+        _root.Write("sys/fs/cgroup/memory/docker/x/memory.stat", "cache 1\ntotal_inactive_file 0\n");
+        _root.Write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+        _root.Write("sys/fs/cgroup/cpu,cpuacct/docker/x/cpu.cfs_quota_us", "150000\n");
+        _root.Write("sys/fs/cgroup/cpu,cpuacct/docker/x/cpu.cfs_period_us", "100000\n");
+
+        var cpu = Read();
+
+        Assert.Equal((2 * GiB, GiB, 2), (cpu.TotalMemoryBytes, cpu.FreeMemoryBytes, cpu.Cores));
+    }
+
+    [Fact]
+    public void A_system_without_such_files_is_read_from_the_runtime()
+    {
+        using var empty = new TemporaryFolder();
+
+        Assert.True(new CpuDetector(empty.Path).ReadLinux() is { TotalMemoryBytes: > 0, FreeMemoryBytes: >= 0, Cores: > 0 });
+    }
+
+    [Fact]
+    public void This_machine_has_memory_and_cores() => Assert.True(CpuDetector.Detect() is { TotalMemoryBytes: > 0, FreeMemoryBytes: > 0, Cores: > 0 });
+
+    ComputeDevice Read() => new CpuDetector(_root.Path).ReadLinux();
+}

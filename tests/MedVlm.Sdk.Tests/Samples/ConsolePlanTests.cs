@@ -1,0 +1,59 @@
+namespace MedVlm.Tests.Samples;
+
+/// <summary>The console sample's plan and doctor.</summary>
+public sealed class ConsolePlanTests
+{
+    [Fact]
+    public async Task Plans_for_a_card_that_is_not_here()
+    {
+        var run = await ConsoleRun.Of("plan", "microsoft/llava-med-v1.5-mistral-7b", "--device", "RTX 5080 16GB");
+
+        Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        Assert.Contains("on RTX 5080 16GB: 15.9 GiB", run.Out, StringComparison.Ordinal);
+        Assert.Contains("INT8 is the best precision that fits (FP16 lacks", run.Out, StringComparison.Ordinal);
+        Assert.EndsWith("<- taken", run.Row("INT8     16").TrimEnd(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Plans_for_this_machine()
+    {
+        var run = await ConsoleRun.Of("plan", TestFolders.TinyModel, "--slots", "2");
+
+        Assert.Equal(0, run.ExitCode);
+        Assert.Contains("FP32 is the best precision that fits, with the 2 slots that were asked for.", run.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_does_not_fit_is_told_by_the_exit_code()
+    {
+        var run = await ConsoleRun.Of("plan", "microsoft/llava-med-v1.5-mistral-7b", "-d", "16", "--precision", "Fp16");
+
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("Nothing fits. What can be done: leave Precision on Auto", run.Out, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("RTX 1", "\"RTX 1\" is no card that is known here.")]
+    [InlineData("RTX 5080 9GB", "\"RTX 5080 9GB\": the RTX 5080 has 16 GB.")]
+    public async Task A_device_that_is_not_known_is_wrong_usage(string device, string message)
+    {
+        var run = await ConsoleRun.Of("plan", "vikhyatk/moondream2", "--device", device);
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.StartsWith(message, run.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Parameter", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Doctor_shows_devices_libraries_caches_and_models()
+    {
+        var run = await ConsoleRun.Of("doctor");
+
+        Assert.Equal(0, run.ExitCode);
+        foreach (var fact in (string[])["Processor", "Memory", "GPU", "libvips", "Hub cache", "MedVlm cache"])
+            Assert.Contains(run.Out.Split('\n'), line => line.StartsWith(fact, StringComparison.Ordinal));
+        Assert.Contains("CPUExecutionProvider", run.Row("ONNX Runtime"), StringComparison.Ordinal);
+        foreach (var model in SystemInformation.KnownModels)
+            Assert.Matches("(FP32|INT8|INT4), [0-9]+ slots|too large by [0-9]", run.Row(model));
+    }
+}
