@@ -46,7 +46,7 @@ internal static class VerifyCommand
     {
         if (set.Checkpoint is { } checkpoint)
         {
-            options.Model = checkpoint;
+            (options.Model, options.Tokenizer) = (checkpoint, set.Tokenizer);
             if (!File.Exists(Path.Combine(checkpoint, "config.json")))
             {
                 table.AddNoCheckpoint(set);

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using MedVlm.Checkpoints;
 using MedVlm.Inference;
+using MedVlm.Models;
 using MedVlm.Tokenizers;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -69,10 +70,11 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
         var folder = ModelLocator.Find(options.Model);
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
+        var (visionTower, tokenizer) = (options.VisionTower, options.Tokenizer);
         long start = Stopwatch.GetTimestamp();
         var model = await Task.Run(
             () => LoadedModel.Load(
-                folder, adapter, checkpoint => new Models.ModelSource(checkpoint, TokenizerSource: options.Tokenizer),
+                folder, adapter, checkpoint => new ModelSource(checkpoint, visionTower, tokenizer),
                 new RuntimeSettings(options.Threads) { Precision = options.Precision }, cancellationToken),
             cancellationToken).ConfigureAwait(false);
 

@@ -17,6 +17,13 @@ public sealed class MedicalCaptionerOptions
     public string? Adapter { get; set; }
 
     /// <summary>
+    /// Vision tower of a model whose checkpoint may be without one (LLaVA-Med: openai/clip-vit-large-patch14-336): a folder, or a hub id
+    /// in the local cache. A tower given here is taken also where the checkpoint holds one. Default: null, the checkpoint's own, else the
+    /// one that its config.json names. No effect on other models.
+    /// </summary>
+    public string? VisionTower { get; set; }
+
+    /// <summary>
     /// Tokenizer of a model whose own folder does not hold the right one (Moondream2 of 2025-06-21, whose tokenizer is in the repository
     /// moondream/starmie-v1): a hub id in the local cache, a folder, or the tokenizer.json itself. Default: null, the repository that the
     /// model's authors name, in the local cache.

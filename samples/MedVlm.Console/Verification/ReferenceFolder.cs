@@ -9,7 +9,7 @@ namespace MedVlm.ConsoleSample.Verification;
 /// </summary>
 internal static class ReferenceFolder
 {
-    const string Cases = "cases.json", References = "references.json";
+    const string Cases = "cases.json", References = "references.json", Starmie = "starmie-v1";   // Moondream2's tokenizer
 
     static readonly JsonSerializerOptions s_json = new()
     {
@@ -35,7 +35,8 @@ internal static class ReferenceFolder
 
     static ReferenceSet ReadFamily(string folder) => new(
         Path.GetFileName(folder), Path.Combine(folder, "checkpoint"),
-        [.. Parse<Stored[]>(Path.Combine(folder, Cases)).Select(stored => stored.ToCase(stored.Name!, Path.GetDirectoryName(folder)!, stored.Images ?? [stored.Image!]))]);
+        [.. Parse<Stored[]>(Path.Combine(folder, Cases)).Select(stored => stored.ToCase(stored.Name!, Path.GetDirectoryName(folder)!, stored.Images ?? [stored.Image!]))],
+        Directory.Exists(Path.Combine(folder, Starmie)) ? Path.Combine(folder, Starmie) : null);
 
     static ReferenceSet ReadReferences(string folder)
     {
@@ -61,23 +62,20 @@ internal static class ReferenceFolder
     /// <summary>An entry of either file.</summary>
     sealed record Stored(
         string Prompt, int MaxNewTokens, int[] GeneratedIds, string Text, string? Name = null, string? Image = null, string[]? Images = null,
-        Stored[]? More = null, bool? DoImageSplitting = null, float? RepetitionPenalty = null)
+        Stored[]? More = null, bool? DoImageSplitting = null, float? RepetitionPenalty = null, string? Length = null,
+        Dictionary<string, int>? ProcessorKwargs = null)
     {
         /// <summary>Everything that has no member of its own.</summary>
         [JsonExtensionData] public Dictionary<string, JsonElement> Further { get; init; } = [];
 
         public ReferenceCase ToCase(string name, string root, string[] images) => new(
             name, [.. images.Select(image => Path.Combine(root, image))], Prompt, MaxNewTokens, GeneratedIds, Text,
-            RepetitionPenalty ?? 1, DoImageSplitting, NotExpressible());
+            RepetitionPenalty ?? 1, DoImageSplitting, NotExpressible(), Length is null ? null : Enum.Parse<CaptionLength>(Length, ignoreCase: true),
+            ProcessorKwargs?.TryGetValue("num_crops", out int crops) == true ? crops : null);
 
         string? NotExpressible() => Further
-            .Where(setting => setting.Key switch
-            {
-                "min_pixels" or "max_pixels" => setting.Value.ValueKind == JsonValueKind.Number,
-                "processor_kwargs" => setting.Value.ValueKind == JsonValueKind.Object && setting.Value.EnumerateObject().Any(),
-                _ => false,
-            })
+            .Where(setting => setting.Key is "min_pixels" or "max_pixels" && setting.Value.ValueKind == JsonValueKind.Number)
             .Select(setting => setting.Key)
-            .FirstOrDefault();
+            .FirstOrDefault() ?? ProcessorKwargs?.Keys.FirstOrDefault(key => key != "num_crops");
     }
 }

@@ -12,6 +12,7 @@ internal sealed class Checkpoint : IDisposable
     public const string IndexFile = "model.safetensors.index.json";
 
     readonly List<SafetensorsFile> shards = [];
+    readonly List<Checkpoint> companions = [];
 
     Checkpoint(string folder) => Folder = folder;
 
@@ -36,6 +37,15 @@ internal sealed class Checkpoint : IDisposable
             checkpoint.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Opens another folder that the model needs as well (a vision tower of its own); it is disposed with this one.</summary>
+    /// <inheritdoc cref="Open" path="/exception"/>
+    public Checkpoint OpenCompanion(string folder)
+    {
+        var companion = Open(folder);
+        companions.Add(companion);
+        return companion;
     }
 
     /// <summary>Whether the folder has this file.</summary>
@@ -63,6 +73,8 @@ internal sealed class Checkpoint : IDisposable
     {
         foreach (var shard in shards)
             shard.Dispose();
+        foreach (var companion in companions)
+            companion.Dispose();
     }
 
     void OpenWeights()

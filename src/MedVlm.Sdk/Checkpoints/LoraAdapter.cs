@@ -41,15 +41,15 @@ internal sealed class LoraAdapter : IDisposable
         var left = _file.Tensors.Keys.ToHashSet();
         var missing = new List<string>();
         var deltas = new Dictionary<string, LoraDelta>();
-        foreach (var weight in tensors.Values.Where(tensor => tensor.Shape.Length == 2 && tensor.Name.EndsWith(Weight, StringComparison.Ordinal)))
+        foreach (var (tensor, weight) in tensors.Where(entry => entry.Value.Shape.Length == 2 && entry.Key.EndsWith(Weight, StringComparison.Ordinal)))
         {
-            var names = moduleNames(weight.Name[..^Weight.Length]);
+            var names = moduleNames(tensor[..^Weight.Length]);
             if (!names.Any(_config.Targets))
                 continue;
 
             var name = names.FirstOrDefault(name => left.Contains(Prefix + name + A) || left.Contains(Prefix + name + B)) ?? names[0];
             if (left.Remove(Prefix + name + A) & left.Remove(Prefix + name + B))
-                deltas.Add(weight.Name, Delta(weight, name));
+                deltas.Add(tensor, Delta(weight, name));
             else
                 missing.Add(Prefix + name + A);
         }

@@ -25,4 +25,12 @@ internal static class ActivationWords
         var up = x.Linear(w["up_proj"], intermediateSize, bias, size);
         return (gate.Silu() * up).Linear(w["down_proj"], x.Width, bias, size: null);
     }
+
+    /// <summary>The same with gate and up packed into one weight, <c>gate_up_proj</c> [gate | up].</summary>
+    public static Tensor PackedSwiGlu(
+        this Tensor x, Weights w, int intermediateSize, [CallerArgumentExpression(nameof(intermediateSize))] string? size = null)
+    {
+        var packed = x.Linear(w["gate_up_proj"], 2 * intermediateSize, size: $"2 * {size}").Split(intermediateSize, intermediateSize);
+        return (packed[0].Silu() * packed[1]).Linear(w["down_proj"], x.Width, size: null);
+    }
 }

@@ -37,7 +37,16 @@ internal static class Attention
     /// Grouped-query attention (arXiv:2305.13245), each position sees itself and what came before, KV cache included:
     /// q [B, T, H·d], k and v [B, T, K·d] to [B, T, H·d].
     /// </summary>
-    public static Tensor Causal(Tensor q, Tensor k, Tensor v, KvCacheLayer cache, SequenceLengths lengths, int heads, int keyValueHeads)
+    /// <param name="q">Queries.</param>
+    /// <param name="k">Keys.</param>
+    /// <param name="v">Values.</param>
+    /// <param name="cache">Keys and values of the tokens before.</param>
+    /// <param name="lengths">How long each row's sequence is.</param>
+    /// <param name="heads">H.</param>
+    /// <param name="keyValueHeads">K.</param>
+    /// <param name="window">How many positions each one sees, itself included (sliding window, arXiv:2310.06825); null: all before it.</param>
+    public static Tensor Causal(
+        Tensor q, Tensor k, Tensor v, KvCacheLayer cache, SequenceLengths lengths, int heads, int keyValueHeads, int? window = null)
     {
         var graph = q.Graph;
         int size = q.Width / heads, cached = CachedHeadSize(size);
@@ -47,7 +56,10 @@ internal static class Attention
             [q.PadHeads(heads, cached), k.PadHeads(keyValueHeads, cached), v.PadHeads(keyValueHeads, cached), cache.PastKey, cache.PastValue,
                 lengths.Past, lengths.Total],
             [output, cache.PresentKey, cache.PresentValue],
-            [("num_heads", heads), ("kv_num_heads", keyValueHeads), ("scale", 1 / MathF.Sqrt(size))],
+            [
+                ("num_heads", heads), ("kv_num_heads", keyValueHeads), ("scale", 1 / MathF.Sqrt(size)),
+                .. window is { } seen ? [("local_window_size", (object)seen)] : Array.Empty<(string, object)>(),
+            ],
             GraphBuilder.Microsoft);
         return new Tensor(graph, output, heads * cached).CutHeads(heads, size);
     }

@@ -25,12 +25,13 @@ internal static class LinearWords
     /// Cuts an image into patches and projects each: a convolution whose stride is its kernel, [B, 3, S, S] to [B, P, C],
     /// patches row by row. As a matrix product: no patch is shared, so there is nothing that a convolution could save.
     /// </summary>
-    public static Tensor PatchEmbedding(this Tensor pixels, Weights w, int imageSize, int patchSize, int hiddenSize)
+    public static Tensor PatchEmbedding(this Tensor pixels, Weights w, int imageSize, int patchSize, int hiddenSize, bool bias = true)
     {
         int patch = Channels * patchSize * patchSize;
         var weight = w.Get(pixels.Graph, ".weight", [hiddenSize, Channels, patchSize, patchSize], @as: [hiddenSize, patch], size: nameof(hiddenSize));
         return pixels.Patches(imageSize, patchSize)
-                     .MatMulTransposed(weight, hiddenSize, w.Path, w.Get(pixels.Graph, ".bias", [hiddenSize], size: nameof(hiddenSize)));
+                     .MatMulTransposed(
+                         weight, hiddenSize, w.Path, bias ? w.Get(pixels.Graph, ".bias", [hiddenSize], size: nameof(hiddenSize)) : null);
     }
 
     /// <summary>Cuts an image into patches, row by row, each channel by channel: [B, 3, S, S] to [B, P, 3·p²].</summary>

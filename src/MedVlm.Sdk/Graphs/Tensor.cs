@@ -29,6 +29,9 @@ internal sealed record Tensor(GraphBuilder Graph, string Name, int Width)
     public Tensor[] Split(params int[] widths) =>
         Graph.Node("Split", [this, Graph.Constant([.. widths.Select(width => (long)width)])], widths, [("axis", -1)]);
 
+    /// <summary>Tensors one after another along a dimension; the others are the same in all.</summary>
+    public static Tensor Concat(int axis, params Tensor[] parts) => parts[0].Graph.Node("Concat", parts, parts[0].Width, [("axis", axis)]);
+
     /// <summary>Zeros at the end of the last dimension.</summary>
     public Tensor PadEnd(int rank, int count) =>
         Graph.Node("Pad", [this, Graph.Constant([.. new long[2 * rank - 1], count])], Width + count);

@@ -24,8 +24,7 @@ internal static class PixelValues
                 $"The destination holds {destination.Length} values; [3, {image.Height}, {image.Width}] asks for {plane * RgbImage.Channels}.");
 
         Span<float> tables = stackalloc float[RgbImage.Channels * 256];
-        for (int i = 0; i < tables.Length; i++)
-            tables[i] = ((float)((i & 255) * rescaleFactor) - mean[i >> 8]) / std[i >> 8];
+        Tables(rescaleFactor, mean, std, tables);
 
         Span<float> red = tables[..256], green = tables[256..512], blue = tables[512..];
         Span<float> reds = destination[..plane], greens = destination.Slice(plane, plane), blues = destination[(2 * plane)..];
@@ -36,5 +35,16 @@ internal static class PixelValues
             greens[i] = green[pixels[1]];
             blues[i] = blue[pixels[2]];
         }
+    }
+
+    /// <summary>What each value of each channel becomes.</summary>
+    /// <param name="rescaleFactor">As in preprocessor_config.json, usually 1/255.</param>
+    /// <param name="mean">Mean of R, G, B.</param>
+    /// <param name="std">Standard deviation of R, G, B.</param>
+    /// <param name="tables">Receives [3, 256].</param>
+    public static void Tables(double rescaleFactor, ReadOnlySpan<float> mean, ReadOnlySpan<float> std, Span<float> tables)
+    {
+        for (int i = 0; i < tables.Length; i++)
+            tables[i] = ((float)((i & 255) * rescaleFactor) - mean[i >> 8]) / std[i >> 8];
     }
 }

@@ -33,13 +33,17 @@ internal sealed class RgbImage
     public Span<byte> Row(int y) => Pixels.AsSpan(y * Width * Channels, Width * Channels);
 
     /// <summary>Resizes exactly as Pillow 13's <c>image.resize((width, height), filter)</c>; the same image where the size is the same.</summary>
-    public RgbImage Resize(int width, int height, Resample filter)
+    /// <param name="width">Width to resize to.</param>
+    /// <param name="height">Height to resize to.</param>
+    /// <param name="filter">The kernel.</param>
+    /// <param name="transposed">As Pillow resizes the image with x and y swapped, swapped back: only the order of its two passes differs.</param>
+    public RgbImage Resize(int width, int height, Resample filter, bool transposed = false)
     {
         if (width == Width && height == Height)
             return this;
         var resized = Blank(width, height);
         Resampler.Resize(Pixels, Width, Height, Channels, resized.Pixels, width, height, filter,
-            PassOrder.VerticalFirst(Width, Height, width, height));
+            transposed ? !PassOrder.VerticalFirst(Height, Width, height, width) : PassOrder.VerticalFirst(Width, Height, width, height));
         return resized;
     }
 

@@ -191,6 +191,7 @@ internal sealed class Engine : IAsyncDisposable
         using var onCancel = generation.CancellationToken.Register(() => runOptions.Terminate = true);
         using var onDispose = _disposing.Token.Register(() => runOptions.Terminate = true);
 
+        generation.Trace?.StartedOver.Add(generation.TokenIds.Count);
         long start = Stopwatch.GetTimestamp();
         int[] tokenIds = [.. inputs.PromptIds, .. generation.TokenIds];
         var positions = inputs.Positions.Extend(generation.TokenIds.Count);

@@ -20,6 +20,9 @@ internal sealed class GenerationTrace
     /// <summary>For each step the logits that its token was chosen from, [vocab].</summary>
     public List<float[]> StepLogits { get; } = [];
 
+    /// <summary>Steps, counted in tokens chosen before them, that computed the whole sequence again (LongRoPE).</summary>
+    public List<int> StartedOver { get; } = [];
+
     /// <summary>One input of the vision graph, all runs after one another.</summary>
     public float[] VisionInput(string name) => [.. Vision.SelectMany(run => (float[])run.Inputs[name].Data)];
 }

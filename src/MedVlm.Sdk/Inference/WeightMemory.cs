@@ -14,8 +14,9 @@ namespace MedVlm.Inference;
 /// </remarks>
 internal sealed class WeightMemory : WeightSource
 {
-    // ONNX Runtime takes external data from one folder only; shards that lie elsewhere are copied.
+    // ONNX Runtime takes external data from one folder only: the one with the most; what lies elsewhere (a companion checkpoint) is copied.
     readonly string _folder;
+    readonly string _anyFile;
     readonly IReadOnlyDictionary<string, StoredTensor> _tensors;
     readonly IReadOnlyDictionary<string, LoraDelta> _deltas;
     readonly Dictionary<string, NativeBuffer> _widened = [];
@@ -27,7 +28,8 @@ internal sealed class WeightMemory : WeightSource
         (_tensors, _deltas) = (tensors, deltas);
 
         // The hub cache holds links: ONNX Runtime refuses them, so the blobs' own folder and names are given.
-        _folder = Path.GetDirectoryName(tensors.Values.First().File.ResolvedPath)!;
+        var largest = tensors.Values.GroupBy(tensor => Path.GetDirectoryName(tensor.File.ResolvedPath)!).MaxBy(folder => folder.Sum(tensor => tensor.Length))!;
+        (_folder, _anyFile) = (largest.Key, Path.GetFileName(largest.First().File.ResolvedPath));
     }
 
     /// <summary>Bytes of own memory.</summary>
@@ -38,7 +40,7 @@ internal sealed class WeightMemory : WeightSource
         options.AddSessionConfigEntry(FolderEntry, _folder);
 
         var values = new List<OrtValue>();
-        foreach (var use in graph.Weights.Where(use => TypeInFile(_tensors[use.StoredName]) is null))
+        foreach (var use in graph.Weights.Where(use => TypeInFile(use.StoredName) is null))
         {
             var value = Float32Value(use);
             values.Add(value);
@@ -50,10 +52,9 @@ internal sealed class WeightMemory : WeightSource
     public override ExternalData Place(WeightUse use)
     {
         var stored = _tensors[use.StoredName];
-        var fileName = Path.GetFileName(stored.File.ResolvedPath);
-        return TypeInFile(stored) is { } type
-            ? new ExternalData(fileName, stored.Offset, stored.Length, type)
-            : new ExternalData(fileName, stored.Offset, stored.Elements * sizeof(float), ElementType.Float32);
+        return TypeInFile(use.StoredName) is { } type
+            ? new ExternalData(Path.GetFileName(stored.File.ResolvedPath), stored.Offset, stored.Length, type)
+            : new ExternalData(_anyFile, 0, stored.Elements * sizeof(float), ElementType.Float32);
     }
 
     public override void Dispose()
@@ -64,8 +65,9 @@ internal sealed class WeightMemory : WeightSource
     }
 
     /// <summary>The type of a tensor that ONNX Runtime can take from the file; null where it cannot.</summary>
-    ElementType? TypeInFile(StoredTensor stored)
+    ElementType? TypeInFile(string name)
     {
+        var stored = _tensors[name];
         var (type, size) = stored.Dtype switch
         {
             TensorDtype.F32 => (ElementType.Float32, sizeof(float)),
@@ -73,7 +75,9 @@ internal sealed class WeightMemory : WeightSource
             TensorDtype.BF16 => (ElementType.BFloat16, sizeof(ushort)),
             _ => default,
         };
-        return size > 0 && !_deltas.ContainsKey(stored.Name) && stored.Offset % size == 0 && Path.GetDirectoryName(stored.File.ResolvedPath) == _folder ? type : null;
+        return size > 0 && !_deltas.ContainsKey(name) && stored.Offset % size == 0 && Path.GetDirectoryName(stored.File.ResolvedPath) == _folder
+            ? type
+            : null;
     }
 
     unsafe OrtValue Float32Value(WeightUse use)

@@ -11,7 +11,9 @@ internal static class ModelRegistry
         {
             ["blip"] = source => new Blip(source.Checkpoint),
             ["idefics3"] = source => new SmolVlm(source.Checkpoint),
+            ["llava_mistral"] = source => new LlavaMed(source),
             ["moondream1"] = source => new Moondream2(source),
+            ["phi3_v"] = source => new Phi35Vision(source.Checkpoint),
             ["qwen2_5_vl"] = source => new Qwen25Vl(source.Checkpoint),
             ["qwen2_vl"] = source => new Qwen2Vl(source.Checkpoint),
             ["smolvlm"] = source => new SmolVlm(source.Checkpoint),

@@ -16,9 +16,8 @@ internal static class ByteLevelJson
         var model = ReadModel(root["model"]);
         var (vocabulary, added) = TokenizerJson.AddTokens(model.Vocabulary, root["added_tokens"]);
 
-        // Only because no checkpoint needs it: a plain range would have to be followed through the normalization.
-        if (normalization is not null && added.FindIndex(token => token.Normalized) is >= 0 and var index)
-            throw root["added_tokens"].Items().ElementAt(index)["normalized"].Unsupported("false beside a normalizer");
+        if (normalization is not null)
+            TokenizerJson.RefuseNormalized(added, root["added_tokens"]);
 
         return new Tokenizer(vocabulary, added, new ByteLevelBpe(model, normalization, splitters), () => new ByteLevelDecoder(vocabulary));
     }
@@ -89,11 +88,7 @@ internal static class ByteLevelJson
     {
         if (model["byte_fallback"].Flag(fallback: false))
             throw model["byte_fallback"].Unsupported("false");
-        if (!model["dropout"].IsNull)
-            throw model["dropout"].Unsupported("none");
-        foreach (var affix in new[] { model["continuing_subword_prefix"], model["end_of_word_suffix"] })
-            if (!affix.IsNull && affix.Text().Length > 0)
-                throw affix.Unsupported("none");
+        RefuseExtras(model);
 
         var vocabulary = ReadVocabulary(model["vocab"]);
         var unknown = model["unk_token"];
@@ -103,6 +98,16 @@ internal static class ByteLevelJson
         var lines = new List<string>();
         var merges = ReadMerges(model["merges"], vocabulary, lines);
         return new BpeModel(vocabulary, lines, merges, model["ignore_merges"].Flag(fallback: false));
+    }
+
+    /// <summary>What no BPE model of these families has.</summary>
+    internal static void RefuseExtras(JsonField model)
+    {
+        if (!model["dropout"].IsNull)
+            throw model["dropout"].Unsupported("none");
+        foreach (var affix in new[] { model["continuing_subword_prefix"], model["end_of_word_suffix"] })
+            if (!affix.IsNull && affix.Text().Length > 0)
+                throw affix.Unsupported("none");
     }
 
     internal static Dictionary<string, int> ReadVocabulary(JsonField vocab)
@@ -118,7 +123,7 @@ internal static class ByteLevelJson
         return vocabulary.Count > 0 ? vocabulary : throw vocab.Damaged("is empty");
     }
 
-    static BytePairMerges ReadMerges(JsonField field, Dictionary<string, int> vocabulary, List<string> lines)
+    internal static BytePairMerges ReadMerges(JsonField field, Dictionary<string, int> vocabulary, List<string> lines)
     {
         var merges = new BytePairMerges();
         foreach (var item in field.Items())

@@ -9,7 +9,10 @@ internal sealed class BytePairMerges
     readonly Dictionary<(int Left, int Right), (int Rank, int Merged)> _merges = [];
 
     /// <summary>Adds the merge that comes after all before it. False if the pair has one already.</summary>
-    public bool TryAdd(int left, int right, int merged) => _merges.TryAdd((left, right), (_merges.Count, merged));
+    public bool TryAdd(int left, int right, int merged) => TryAdd(left, right, merged, _merges.Count);
+
+    /// <summary>Adds a merge of a given rank, the lower the better. False if the pair has one already.</summary>
+    public bool TryAdd(int left, int right, int merged, int rank) => _merges.TryAdd((left, right), (rank, merged));
 
     /// <summary>Merges symbols in place, best rank first, of equal ranks the leftmost; returns how many are left.</summary>
     public int Apply(Span<int> symbols)

@@ -12,19 +12,30 @@ internal sealed class Tokenizer
     readonly ITokenModel _model;
     readonly Func<ITokenDecoder> _newDecoder;
 
-    internal Tokenizer(Vocabulary vocabulary, IReadOnlyList<AddedToken> added, ITokenModel model, Func<ITokenDecoder> newDecoder)
+    internal Tokenizer(Vocabulary vocabulary, IReadOnlyList<AddedToken> added, ITokenModel model, Func<ITokenDecoder> newDecoder,
+        int[]? start = null)
     {
         _vocabulary = vocabulary;
         _inRawText = new AddedTokens([.. added.Where(token => !token.Normalized)]);
         _inNormalizedText = new AddedTokens([.. added.Where(token => token.Normalized)]);
         _model = model;
         _newDecoder = newDecoder;
+        Start = start ?? [];
     }
 
-    /// <summary>Reads a tokenizer.json, or a BERT's vocab.txt; both with the tokenizer_config.json beside them where it matters.</summary>
+    /// <summary>
+    /// Reads a tokenizer.json, a SentencePiece tokenizer.model, or a BERT's vocab.txt; with the tokenizer_config.json beside it where it matters.
+    /// </summary>
     /// <exception cref="CheckpointException">The file is missing, malformed, or of a kind that this library does not run.</exception>
-    public static Tokenizer Load(string path) =>
-        Path.GetFileName(path) == VocabularyText.FileName ? VocabularyText.Load(path) : TokenizerJson.Load(path);
+    public static Tokenizer Load(string path) => Path.GetFileName(path) switch
+    {
+        SentencePieceFile.FileName => SentencePieceFile.Load(path),
+        VocabularyText.FileName => VocabularyText.Load(path),
+        _ => TokenizerJson.Load(path),
+    };
+
+    /// <summary>Tokens that the checkpoint wants in front of a text (<c>&lt;s&gt;</c>), which <see cref="Encode"/> leaves to the families.</summary>
+    public IReadOnlyList<int> Start { get; }
 
     /// <summary>One more than the largest token id.</summary>
     public int VocabularySize => _vocabulary.Size;

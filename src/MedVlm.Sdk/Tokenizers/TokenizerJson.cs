@@ -43,7 +43,8 @@ internal static class TokenizerJson
         var root = JsonField.Root(file, document.RootElement);
         return root["model"]["type"] switch
         {
-            { IsNull: false } type when type.Text() == "BPE" => ByteLevelJson.Read(root),
+            { IsNull: false } type when type.Text() == "BPE" =>
+                root["model"]["byte_fallback"].Flag(fallback: false) ? ByteFallbackJson.Read(root) : ByteLevelJson.Read(root),
             { IsNull: false } type when type.Text() == "WordPiece" => WordPieceJson.Read(root, config?.Invoke() ?? new BertConfig()),
             var type => throw type.Unsupported("\"BPE\"", "\"WordPiece\""),
         };
@@ -70,6 +71,13 @@ internal static class TokenizerJson
             if (ids.TryGetValue(id, out var other) && other != token)
                 throw fields[added.FindIndex(entry => entry.Id == id)]["id"].Damaged($"is {id}, which \"{token}\" has already");
         return (new Vocabulary(model, added), added);
+    }
+
+    /// <summary>Only because no checkpoint needs it: a plain range would have to be followed through the normalization.</summary>
+    public static void RefuseNormalized(List<AddedToken> added, JsonField addedTokens)
+    {
+        if (added.FindIndex(token => token.Normalized) is >= 0 and var index)
+            throw addedTokens.Items().ElementAt(index)["normalized"].Unsupported("false beside a normalizer");
     }
 
     static AddedToken ReadAddedToken(JsonField field)

@@ -212,13 +212,13 @@ public sealed class ModelLocatorTests
             Assert.Equal(file, ModelLocator.FindFile(source, "tokenizer.json", "Part", cache));
     }
 
-    /// <summary>Source, message; CACHE and FOLDER stand for paths of the machine.</summary>
+    /// <summary>Source, message; {cache} and {folder} stand for paths of the machine.</summary>
     [Theory]
-    [InlineData("org/part", "Part: other.json of org/part is not in the Hugging Face cache \"CACHE\". "
+    [InlineData("org/part", "Part: other.json of org/part is not in the Hugging Face cache \"{cache}\". "
         + "Download it with: hf download org/part other.json\nIf it is in another cache, set HF_HUB_CACHE to that folder.")]
-    [InlineData("org/part@v2", "Part: other.json of org/part@v2 is not in the Hugging Face cache \"CACHE\". "
+    [InlineData("org/part@v2", "Part: other.json of org/part@v2 is not in the Hugging Face cache \"{cache}\". "
         + "Download it with: hf download org/part other.json --revision v2\nIf it is in another cache, set HF_HUB_CACHE to that folder.")]
-    [InlineData("FOLDER", "Part: the folder \"FOLDER\" has no other.json.")]
+    [InlineData("{folder}", "Part: the folder \"{folder}\" has no other.json.")]
     [InlineData("../no/such place", "Part: \"../no/such place\" is no file or folder that exists, and no hub id \"org/name\".")]
     [InlineData("a\0b", "Part: \"a\\u0000b\" is no file or folder that exists, and no hub id \"org/name\".")]
     public void A_companion_file_that_is_not_there_is_named_with_the_way_to_it(string source, string message)
@@ -229,9 +229,9 @@ public sealed class ModelLocatorTests
         var cache = new HubCache(folder.Path);
         var place = folder.File($"models--org--part/snapshots/{Commit}");
 
-        var error = Assert.Throws<ModelNotFoundException>(() => ModelLocator.FindFile(source.Replace("FOLDER", place), "other.json", "Part", cache));
+        var error = Assert.Throws<ModelNotFoundException>(() => ModelLocator.FindFile(source.Replace("{folder}", place), "other.json", "Part", cache));
 
-        Assert.Equal(message.Replace("CACHE", folder.Path).Replace("FOLDER", place), error.Message);
+        Assert.Equal(message.Replace("{cache}", folder.Path).Replace("{folder}", place), error.Message);
     }
 
     /// <summary>A cache as huggingface_hub lays it out: snapshots of links into blobs.</summary>

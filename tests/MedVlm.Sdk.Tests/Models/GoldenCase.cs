@@ -9,8 +9,12 @@ namespace MedVlm.Tests.Models;
 internal sealed record GoldenCase(
     string Name, string Image, string Prompt, int[] InputIds, int MaxNewTokens, int[] GeneratedIds, string Text,
     string[]? Images = null, string? PromptText = null, bool? DoImageSplitting = null, int? MinPixels = null, int? MaxPixels = null,
-    float? RepetitionPenalty = null, string? FullText = null, int? RopeDelta = null, string? Length = null, int[]? Tiling = null)
+    float? RepetitionPenalty = null, string? FullText = null, int? RopeDelta = null, string? Length = null, int[]? Tiling = null,
+    GoldenCase.ProcessorOptions? ProcessorKwargs = null, int[]? RecomputedAt = null)
 {
+    /// <summary>Settings of the image processor that a case changes (Phi-3.5-Vision).</summary>
+    internal sealed record ProcessorOptions(int? NumCrops = null);
+
     static readonly JsonSerializerOptions s_json = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, UnmappedMemberHandling = JsonUnmappedMemberHandling.Skip,
@@ -78,7 +82,7 @@ internal sealed record GoldenCase(
             MaxNewTokens = MaxNewTokens,
             RepetitionPenalty = RepetitionPenalty ?? 1,
             Length = Length is null ? null : Enum.Parse<CaptionLength>(Length, ignoreCase: true),
-            ImageDetail = new ImageDetail { SplitIntoTiles = DoImageSplitting, MinPixels = MinPixels, MaxPixels = MaxPixels },
+            ImageDetail = new ImageDetail { SplitIntoTiles = DoImageSplitting, MinPixels = MinPixels, MaxPixels = MaxPixels, MaxCrops = ProcessorKwargs?.NumCrops },
         },
     };
 
@@ -87,6 +91,18 @@ internal sealed record GoldenCase(
     {
         using var file = SafetensorsFile.Open(Path.Combine(TestFolders.Goldens, Family, $"{Name}.safetensors"));
         return file.Tensors.ContainsKey(tensor);
+    }
+
+    /// <summary>What the vision tower is fed, without the empty crops that Phi-3.5-Vision's reference fills up with; null where it is not stored.</summary>
+    public float[]? PixelValues()
+    {
+        if (!Has("pixel_values"))
+            return null;
+        var tensor = GoldenTensors.Load(Path.Combine(TestFolders.Goldens, Family, $"{Name}.safetensors"))["pixel_values"];
+        var values = Tensor("pixel_values");
+        return tensor.Shape is [_, _, .. var crop] && crop.Length == 3
+            ? [.. values.Chunk(crop.Aggregate(1, (a, b) => a * b)).Where(pixels => pixels.Any(value => value != 0)).SelectMany(pixels => pixels)]
+            : values;
     }
 
     /// <summary>An int64 tensor of the case's file.</summary>

@@ -50,14 +50,17 @@ internal sealed class GoldenLine(JsonElement line)
     {
         var stream = new StreamingDetokenizer(tokenizer);
         var (said, reference) = (new StringBuilder(), new StringBuilder());
+        bool inByteRun = false;
         foreach (var (id, piece) in Ids.Zip(ReferencePieces))
         {
+            if (tokenizer.Decode([id]).Length > 0)   // a token that is skipped ends no run
+                inByteRun = IsByte(tokenizer, id);
             var ours = stream.Add(id);
             said.Append(ours);
             reference.Append(piece);
             if (ours is { Length: > 0 } && char.IsHighSurrogate(ours[^1]))
                 yield return $"pieces: \"{ours}\" ends inside a character";
-            if (CleanedUp is null && !said.ToString().StartsWith(reference.ToString(), StringComparison.Ordinal))
+            if (!inByteRun && CleanedUp is null && !said.ToString().StartsWith(reference.ToString(), StringComparison.Ordinal))
                 yield return $"pieces: \"{said}\" is behind the reference's \"{reference}\"";
             if (CleanedUp is not null && said.Length + LongestHeld < CleanUp(reference.ToString()).Length)
                 yield return $"pieces: \"{said}\" is behind \"{CleanUp(reference.ToString())}\"";
@@ -69,9 +72,15 @@ internal sealed class GoldenLine(JsonElement line)
             yield return $"pieces and flush: {said}, expected {Decoded}";
     }
 
-    /// <summary>BERT's tokens around a text, where the tokenizer has them; the families put their own there.</summary>
+    /// <summary>
+    /// A byte token: the reference gives a character out as soon as its bytes are there, and takes it back where a later byte spoils the
+    /// run (the lines whose tail is null). Ours waits for the end of the run.
+    /// </summary>
+    static bool IsByte(Tokenizer tokenizer, int id) => Enumerable.Range(0, 256).Any(value => tokenizer.TokenId($"<0x{value:X2}>") == id);
+
+    /// <summary>The tokens around a text: BERT's, where the tokenizer has them, or those that begin one; the families put them there.</summary>
     static IEnumerable<int> Around(Tokenizer tokenizer, int[] ids) =>
-        (tokenizer.TokenId("[CLS]"), tokenizer.TokenId("[SEP]")) is (int first, int last) ? [first, .. ids, last] : ids;
+        (tokenizer.TokenId("[CLS]"), tokenizer.TokenId("[SEP]")) is (int first, int last) ? [first, .. ids, last] : [.. tokenizer.Start, .. ids];
 
     /// <summary>clean_up_tokenization of transformers.</summary>
     static string CleanUp(string text) => text

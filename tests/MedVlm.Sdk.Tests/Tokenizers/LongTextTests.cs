@@ -17,7 +17,7 @@ public sealed class LongTextTests
     public void A_megabyte_of_the_same_takes_seconds_at_most(string unit)
     {
         var text = string.Concat(Enumerable.Repeat(unit, Length / unit.Length));
-        foreach (var name in new[] { "smolvlm", "qwen2-vl", "starmie" })
+        foreach (var name in new[] { "smolvlm", "qwen2-vl", "starmie", "phi3.5-vision", "llava-med" })
         {
             var tokenizer = SmallTokenizers.Get(name);
             var clock = Stopwatch.StartNew();

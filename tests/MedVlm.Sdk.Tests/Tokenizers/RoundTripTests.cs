@@ -76,5 +76,10 @@ public sealed class RoundTripTests
 
     static string WellFormed(string text) => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
 
-    static string Normalized(string name, string text) => name == "qwen2-vl" ? UnicodeForm.Apply(text, NormalizationForm.FormC) : text;
+    static string Normalized(string name, string text) => name switch
+    {
+        "qwen2-vl" => UnicodeForm.Apply(text, NormalizationForm.FormC),
+        "phi3.5-vision" or "llava-med" => text.Replace('\u2581', ' '),   // what stands for a blank in their tokens
+        _ => text,
+    };
 }

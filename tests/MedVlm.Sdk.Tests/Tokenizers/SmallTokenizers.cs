@@ -12,6 +12,8 @@ internal static class SmallTokenizers
         ["blip"] = new(() => Tokenizer.Load(Path.Combine(Goldens, "blip", "checkpoint", "tokenizer.json"))),
         ["smolvlm"] = new(() => Tokenizer.Load(Path.Combine(Goldens, "smolvlm", "checkpoint", "tokenizer.json"))),
         ["qwen2-vl"] = new(() => Tokenizer.Load(Path.Combine(Goldens, "qwen2-vl", "checkpoint", "tokenizer.json"))),
+        ["phi3.5-vision"] = new(() => Tokenizer.Load(Path.Combine(Goldens, "phi3.5-vision", "checkpoint", "tokenizer.json"))),
+        ["llava-med"] = new(() => Tokenizer.Load(Path.Combine(Goldens, "llava-med", "checkpoint", "tokenizer.model"))),
         ["starmie"] = new(() => Tokenizer.Load(Path.Combine(Goldens, "moondream2", "starmie-v1", "tokenizer.json"))),
         ["tiny-model"] = new(() => Tokenizer.Load(Path.Combine(TestFolders.TinyModel, "tokenizer.json"))),
     };

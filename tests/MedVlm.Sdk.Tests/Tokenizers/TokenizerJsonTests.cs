@@ -15,7 +15,9 @@ public sealed class TokenizerJsonTests
     [InlineData("model", "[]", "model is an array; expected is an object." + Advice)]
     [InlineData("model", null, "model is missing; expected is an object." + Advice)]
     [InlineData("model.dropout", "0.1", "model.dropout is 0.1; supported is none." + Refusal)]
-    [InlineData("model.byte_fallback", "true", "model.byte_fallback is true; supported is false." + Refusal)]
+    [InlineData("model.byte_fallback", "1", "model.byte_fallback is 1; expected is true or false." + Advice)]
+    [InlineData("model.byte_fallback", "true",
+        "normalizer is not the one that prepends \"▁\" and replaces each blank by it, which byte_fallback is run with." + Refusal)]
     [InlineData("model.ignore_merges", "1", "model.ignore_merges is 1; expected is true or false." + Advice)]
     [InlineData("model.end_of_word_suffix", "\"</w>\"", "model.end_of_word_suffix is \"</w>\"; supported is none." + Refusal)]
     [InlineData("model.unk_token", "\"b\"", "model.unk_token is \"b\"; supported is none where a byte has no token." + Refusal)]

@@ -17,4 +17,18 @@ internal static class ImageDetails
         // end
         return caption;
     }
+
+    public static async Task<Caption> BoundedAsync(IMedicalCaptioner captioner, string path)
+    {
+        // snippet: pixel-bounds
+        var quick = new CaptionOptions
+        {
+            Prompt = "Provide a concise medical caption for this radiology image.",
+            MaxNewTokens = 64,
+            ImageDetail = new ImageDetail { MaxPixels = 400_000 },   // at most about 510 image features
+        };
+        var caption = await captioner.CaptionAsync(MedicalImage.FromFile(path), quick);
+        // end
+        return caption;
+    }
 }
