@@ -18,8 +18,9 @@ internal enum LinearFormat
 /// <summary>Linear layers with quantised weights, [..., in] to [..., out].</summary>
 internal static class QuantisedLinearWords
 {
-    // uint8 activations with this zero point: the products of int8 activations have no fast kernel on x64.
-    const byte ActivationZero = 128;
+    // uint8 activations around a zero point: the products of int8 activations have no fast kernel on x64.
+    static readonly byte s_activationZero = (byte)(IntegerProducts.LargestActivation + 1);
+    static readonly float s_activationStep = 1f / IntegerProducts.LargestActivation;
 
     /// <summary>
     /// Integers times integers: activations are quantised by token, weights by output channel (arXiv:2208.07339 without its outliers).
@@ -34,7 +35,7 @@ internal static class QuantisedLinearWords
 
         // Takes one scale for all activations only: the tokens' own follow.
         var product = graph.Node(
-            "MatMulIntegerToFloat", [values, weight, graph.Scalar(1f / Int8Quantiser.Largest), scale, graph.Scalar(ActivationZero)], outputs,
+            "MatMulIntegerToFloat", [values, weight, graph.Scalar(s_activationStep), scale, graph.Scalar(s_activationZero)], outputs,
             domain: GraphBuilder.Microsoft, scope: w.Path);
         var y = graph.Node("Mul", [product, rowScale], outputs, scope: w.Path);
         return bias is null ? y : graph.Node("Add", [y, bias], outputs, scope: w.Path);
@@ -54,14 +55,14 @@ internal static class QuantisedLinearWords
             GraphBuilder.Microsoft, w.Path);
     }
 
-    /// <summary>Each row as uint8, its largest magnitude at 127 from the middle, and that magnitude [..., 1].</summary>
+    /// <summary>Each row as uint8, its largest magnitude farthest from the middle, and that magnitude [..., 1].</summary>
     static (Tensor Values, Tensor Scale) QuantiseRows(this Tensor x)
     {
         var graph = x.Graph;
         var largest = graph.Node(
             "ReduceMax", [graph.Node("Abs", [x], x.Width), graph.Constant(-1)], 1, [("keepdims", 1)]);
         var scale = graph.Node("Max", [largest, graph.Scalar(1e-30f)], 1);     // a row of zeros stays one
-        var values = graph.Node("QuantizeLinear", [x.Divide(scale), graph.Scalar(1f / Int8Quantiser.Largest), graph.Scalar(ActivationZero)], x.Width);
+        var values = graph.Node("QuantizeLinear", [x.Divide(scale), graph.Scalar(s_activationStep), graph.Scalar(s_activationZero)], x.Width);
         return (values, scale);
     }
 

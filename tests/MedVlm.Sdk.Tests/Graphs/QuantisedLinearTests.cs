@@ -35,11 +35,11 @@ public sealed class QuantisedLinearTests
                 float largest = MathF.Max(values.Max(MathF.Abs), 1e-30f);
                 int sum = 0;
                 for (int i = 0; i < inputs; i++)
-                    sum += (int)MathF.Round(values[i] / largest / (1f / 127)) * numbers[i];
-                float expected = sum * (scale / 127) * largest + bias[output];
+                    sum += (int)MathF.Round(values[i] / largest / (1f / IntegerProducts.LargestActivation)) * numbers[i];
+                float expected = sum * (scale / IntegerProducts.LargestActivation) * largest + bias[output];
 
                 // Where a quotient lies at a half, one number may be rounded the other way: a step of the largest weight.
-                Assert.Equal(expected, actual[row * outputs + output], 1.01f * largest * scale + 1e-5f * MathF.Abs(expected) + 1e-5f);
+                Assert.Equal(expected, actual[row * outputs + output], 1.01f * largest * scale * 127 / IntegerProducts.LargestActivation + 1e-5f * MathF.Abs(expected) + 1e-5f);
             }
         }
     }

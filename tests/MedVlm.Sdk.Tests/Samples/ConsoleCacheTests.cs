@@ -1,0 +1,37 @@
+using MedVlm.Checkpoints.Quantised;
+using MedVlm.Tests.Checkpoints;
+
+namespace MedVlm.Tests.Samples;
+
+/// <summary>The cache commands, in a process of their own: they take the folder from its environment.</summary>
+public sealed class ConsoleCacheTests
+{
+    [Fact]
+    public async Task Lists_and_clears_what_a_load_has_left()
+    {
+        using var folder = new TemporaryFolder();
+        var cache = folder.File("cache");
+        Assert.Contains($"0 models, 0 MiB in {cache}", await RunAsync(cache, "cache", "list"), StringComparison.Ordinal);
+
+        await RunAsync(cache, "caption", Path.Combine(TestFolders.Phantoms, "01-chest-xray-clear.jpg"), "--precision", "Int4");
+
+        Assert.Contains("1 models, ", await RunAsync(cache, "cache", "list"), StringComparison.Ordinal);
+        Assert.Contains("Int4", await RunAsync(cache, "cache", "list"), StringComparison.Ordinal);
+        Assert.Contains($" MiB freed in {cache}", await RunAsync(cache, "cache", "clear"), StringComparison.Ordinal);
+        Assert.Empty(new QuantisedCache(cache).Files());
+    }
+
+    static async Task<string> RunAsync(string cache, params string[] arguments)
+    {
+        var start = new System.Diagnostics.ProcessStartInfo("dotnet", [typeof(MedVlm.ConsoleSample.Terminal).Assembly.Location, .. arguments])
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true, Environment = { ["MEDVLM_CACHE"] = cache, ["COLUMNS"] = "400" },
+        };
+        using var process = System.Diagnostics.Process.Start(start)!;
+        var error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.True(process.ExitCode == 0, await error);
+        return output.ReplaceLineEndings("").Replace("  ", " ", StringComparison.Ordinal);
+    }
+}
