@@ -3,6 +3,8 @@ namespace MedVlm.Benchmarks;
 /// <summary>Where the benchmarks find their files.</summary>
 internal static class Places
 {
+    static readonly string[] s_tokenizerFiles = ["tokenizer.model", "tokenizer.json", "vocab.txt"];
+
     /// <summary>A family's full-size configuration, beside the program.</summary>
     public static string Config(string family) => Path.Combine(AppContext.BaseDirectory, "configs", family) is var folder && Directory.Exists(folder)
         ? folder
@@ -11,11 +13,16 @@ internal static class Places
     /// <summary>A path in the checkout.</summary>
     public static string InCheckout(params string[] path) => Path.Combine([Checkout, .. path]);
 
-    /// <summary>A published tokenizer, which is third-party and so lies beside the checkout.</summary>
+    /// <summary>
+    /// A published tokenizer, which is third-party and so lies beside the checkout. Moondream2's cannot be had here: the goldens' small
+    /// one splits a prompt into other tokens, but serves to measure speed.
+    /// </summary>
     public static string Tokenizer(string family) =>
-        InCheckout("..", "shared", "tokenizers", family, "tokenizer.json") is var file && File.Exists(file)
-            ? file
-            : throw new UsageException($"Give the tokenizer.json of {family} by --tokenizer FILE: it is the publisher's, and no part of this project.");
+        s_tokenizerFiles.Select(file => InCheckout("..", "shared", "tokenizers", family, file))
+            .Prepend(InCheckout("tests", "goldens", family, "starmie-v1", "tokenizer.json"))
+            .FirstOrDefault(File.Exists)
+        ?? throw new UsageException(
+            $"Give the tokenizer of {family} by --tokenizer FILE ({string.Join(" or ", s_tokenizerFiles)}): it is the publisher's, and no part of this project.");
 
     static string Checkout
     {

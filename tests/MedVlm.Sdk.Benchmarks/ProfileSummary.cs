@@ -5,7 +5,7 @@ namespace MedVlm.Benchmarks;
 /// <summary>ONNX Runtime's profile of a graph, summed up by operator.</summary>
 internal static class ProfileSummary
 {
-    const string Kernel = "_kernel_time";
+    const string KernelTime = "_kernel_time", RunEnd = "model_run";
 
     /// <summary>Prints a line for each operator, the most expensive first.</summary>
     /// <param name="folder">Where the profiles lie.</param>
@@ -13,15 +13,10 @@ internal static class ProfileSummary
     /// <param name="runs">Runs of the graph that it covers.</param>
     public static void Print(string folder, string graph, int runs)
     {
-        var file = new DirectoryInfo(folder).GetFiles($"{graph}*.json").MaxBy(file => file.LastWriteTimeUtc)
-            ?? throw new UsageException($"ONNX Runtime has left no profile of {graph} in {folder}.");
-        using var profile = JsonDocument.Parse(File.ReadAllBytes(file.FullName));
-
-        var kernels = profile.RootElement.EnumerateArray()
-            .Where(e => e.GetProperty("cat").GetString() == "Node" && e.GetProperty("name").GetString()!.EndsWith(Kernel, StringComparison.Ordinal))
-            .Select(e => (Op: e.GetProperty("args").GetProperty("op_name").GetString()!, Microseconds: e.GetProperty("dur").GetInt64()))
-            .GroupBy(e => e.Op)
-            .Select(group => (Op: group.Key, Count: group.Count(), Milliseconds: group.Sum(e => e.Microseconds) / 1000.0))
+        var kernels = Runs(folder, graph)
+            .SelectMany(run => run)
+            .GroupBy(kernel => kernel.Op)
+            .Select(group => (Op: group.Key, Count: group.Count(), Milliseconds: group.Sum(kernel => kernel.Milliseconds)))
             .OrderByDescending(kernel => kernel.Milliseconds)
             .ToList();
         double total = kernels.Sum(kernel => kernel.Milliseconds);
@@ -32,4 +27,31 @@ internal static class ProfileSummary
             }.Print();
         new Measurement($"{graph}: all kernels", Math.Round(total / runs, 3), "ms per run") { Runs = runs }.Print();
     }
+
+    /// <summary>The kernels of each run of a graph, in the order in which they ran.</summary>
+    /// <inheritdoc cref="Print" path="/param"/>
+    public static IReadOnlyList<IReadOnlyList<Kernel>> Runs(string folder, string graph)
+    {
+        var file = new DirectoryInfo(folder).GetFiles($"{graph}*.json").MaxBy(file => file.LastWriteTimeUtc)
+            ?? throw new UsageException($"ONNX Runtime has left no profile of {graph} in {folder}.");
+        using var profile = JsonDocument.Parse(File.ReadAllBytes(file.FullName));
+
+        var (runs, kernels) = (new List<IReadOnlyList<Kernel>>(), new List<Kernel>());
+        foreach (var entry in profile.RootElement.EnumerateArray())
+        {
+            var name = entry.GetProperty("name").GetString()!;
+            if (name == RunEnd)
+            {
+                runs.Add(kernels);
+                kernels = [];
+            }
+            else if (entry.GetProperty("cat").GetString() == "Node" && name.EndsWith(KernelTime, StringComparison.Ordinal))
+                kernels.Add(new(
+                    name[..^KernelTime.Length], entry.GetProperty("args").GetProperty("op_name").GetString()!, entry.GetProperty("dur").GetInt64() / 1000.0));
+        }
+        return runs;
+    }
 }
+
+/// <summary>One node's part of a run.</summary>
+internal sealed record Kernel(string Name, string Op, double Milliseconds);

@@ -8,15 +8,19 @@ internal static class Program
         Measures MedVlm.Sdk. Each measurement is one line of JSON.
 
           synth <family> <folder>      Write a checkpoint of the family's true size, its weights made by formula.
-              --tokenizer FILE         tokenizer.json (default: ../shared/tokenizers/<family> beside the checkout)
+              --tokenizer FILE         Default: that in ../shared/tokenizers/<family> beside the checkout
               --shard-mib N            Begin a new shard after N MiB (default: one file)
               --check                  Compare the sha256 of every tensor with the goldens; writes nothing
-          synthetic <folder>           Run it on the goldens' cases: the reference's ids, and speed and memory.
+          synthetic <folder>           Run it on the goldens' cases: the reference's ids, and speed and memory; without goldens only the latter.
               --case NAME              Only this case
           decoder <folder>             Decode steps and prefill of a checkpoint.
               --rows 1,4,8  --prefill 900  --past 900
           vision <folder>              Vision tower of a checkpoint.
               --tiles 1,4
+          layers <family>              One layer of the vision tower and one of the decoder, in the family's true size: time, and where it goes.
+              --width 1024 --height 768   Size of the image
+          layerwise <folder>           LLaVA-Med in FP32 with one layer in memory at a time: prefill and greedy decode steps.
+              --tokens 4
           load <folder>                One load.
           quality                      TinyModel: captions in INT8 and INT4 compared with FP32's.
               --images FOLDER          Images with references.json (default: samples/images; may be repeated)
@@ -26,7 +30,7 @@ internal static class Program
           steady                       TinyModel: cold start to the first caption, and captions per second.
           leak                         TinyModel: memory over a thousand captions, and a hundred loads.
 
-        decoder, vision, synthetic and load: --precision fp32, int8 or int4 (the last two quantise at the first load: MEDVLM_CACHE).
+        decoder, vision, synthetic, layers and load: --precision fp32, int8 or int4 (the last two quantise at the first load: MEDVLM_CACHE).
         All but synth and machine: --threads N, --runs N, --session-entry KEY=VALUE (ONNX Runtime's session configuration).
         decoder and vision: --profile FOLDER keeps ONNX Runtime's profile there and prints a line for each operator.
         """;
@@ -42,6 +46,8 @@ internal static class Program
                 case "synthetic": return await SyntheticCommand.RunAsync(arguments);
                 case "decoder": DecoderCommand.Run(arguments); return 0;
                 case "vision": VisionCommand.Run(arguments); return 0;
+                case "layers": LayersCommand.Run(arguments); return 0;
+                case "layerwise": LayerwiseCommand.Run(arguments); return 0;
                 case "load": LoadCommand.Run(arguments); return 0;
                 case "quality": await QualityCommand.RunAsync(arguments); return 0;
                 case "errors": QualityCommand.Errors(arguments); return 0;

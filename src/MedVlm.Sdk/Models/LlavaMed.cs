@@ -165,12 +165,16 @@ internal sealed class LlavaMed : ModelFamily
         for (int i = 0; i < _config.NumHiddenLayers; i++)
             x = DecoderLayer(x, w[$"model.layers.{i}"], input, input.KvCache[i]);
 
-        var head = _config.TieWordEmbeddings ? w["model.embed_tokens"] : w["lm_head"];
-        return x.LastToken(input.LastTokens).RmsNorm(w["model.norm"], _config.RmsNormEps).Linear(head, _config.VocabSize);
+        return Head(x.LastToken(input.LastTokens), w);
     }
 
+    /// <summary>Hidden states of last tokens [B, D] to logits [B, vocab].</summary>
+    internal Tensor Head(Tensor x, Weights w) => x
+        .RmsNorm(w["model.norm"], _config.RmsNormEps)
+        .Linear(_config.TieWordEmbeddings ? w["model.embed_tokens"] : w["lm_head"], _config.VocabSize);
+
     /// <summary>Grouped-query attention, within a sliding window if there is one, and SwiGLU, both pre-norm, [B, T, D] to [B, T, D].</summary>
-    Tensor DecoderLayer(Tensor x, Weights w, DecoderInputs input, KvCacheLayer cache)
+    internal Tensor DecoderLayer(Tensor x, Weights w, DecoderInputs input, KvCacheLayer cache)
     {
         var c = _config;
         var (h, attn) = (x.RmsNorm(w["input_layernorm"], c.RmsNormEps), w["self_attn"]);

@@ -62,7 +62,8 @@ internal static class DecoderCommand
         return model;
     }
 
-    static void Fill(DecoderRun run, ModelFamily family, int position)
+    /// <summary>Any embeddings, and the positions from <paramref name="position"/> on.</summary>
+    public static void Fill(DecoderRun run, ModelFamily family, int position)
     {
         var random = new Random(1);
         foreach (ref float value in run.Embeddings.AsSpan())

@@ -11,6 +11,8 @@ internal static class SyntheticCheckpoint
 {
     const int BlockBytes = 4 << 20;   // multiple of every element size; many blocks share the cores evenly
 
+    static readonly string[] s_copied = ["generation_config.json", "preprocessor_config.json", "processor_config.json"];
+
     /// <summary>The tensors of a family in the order in which the file holds them.</summary>
     public static IReadOnlyList<SyntheticTensor> Tensors(SyntheticFamily family, string configFolder)
     {
@@ -27,17 +29,23 @@ internal static class SyntheticCheckpoint
     /// <summary>Writes the folder. A file that is there keeps its old content until the new one is whole.</summary>
     /// <param name="family">Whose weights.</param>
     /// <param name="configFolder">tensors.json, and the JSON files that the checkpoint gets.</param>
-    /// <param name="tokenizer">tokenizer.json.</param>
+    /// <param name="tokenizer">The tokenizer's file.</param>
     /// <param name="folder">Where to.</param>
     /// <param name="shardLimit">Bytes of a shard, which only a single tensor may exceed; null writes one file.</param>
-    public static void Write(SyntheticFamily family, string configFolder, string tokenizer, string folder, long? shardLimit)
+    /// <param name="oneLayer">Whether the model is to have one layer only in the vision tower and in the decoder.</param>
+    public static void Write(
+        SyntheticFamily family, string configFolder, string tokenizer, string folder, long? shardLimit, bool oneLayer = false)
     {
         Directory.CreateDirectory(folder);
-        foreach (var file in Directory.EnumerateFiles(configFolder, "*.json").Where(file => Path.GetFileName(file) != "tensors.json"))
+        foreach (var file in s_copied.Select(name => Path.Combine(configFolder, name)).Where(File.Exists))
             WriteSafely(Path.Combine(folder, Path.GetFileName(file)), path => File.Copy(file, path));
-        WriteSafely(Path.Combine(folder, "tokenizer.json"), path => File.Copy(tokenizer, path));
+        WriteSafely(Path.Combine(folder, Checkpoint.ConfigFile), path => File.WriteAllText(path, Config(family, configFolder, oneLayer).ToJsonString()));
+        WriteSafely(Path.Combine(folder, Path.GetFileName(tokenizer)), path => File.Copy(tokenizer, path));
 
-        var shards = Shards(Tensors(family, configFolder), shardLimit ?? long.MaxValue);
+        var tensors = Tensors(family, configFolder);
+        if (oneLayer)
+            tensors = [.. tensors.Where(tensor => family.HasWithOneLayer(tensor.Name))];
+        var shards = Shards(tensors, shardLimit ?? long.MaxValue);
         var index = new JsonObject();
         for (int i = 0; i < shards.Count; i++)
         {
@@ -53,6 +61,23 @@ internal static class SyntheticCheckpoint
                 ["metadata"] = new JsonObject { ["total_size"] = shards.Sum(shard => shard.Sum(tensor => tensor.Bytes)) },
                 ["weight_map"] = index,
             }.ToJsonString()));
+    }
+
+    /// <summary>config.json, with what an empty one stands for.</summary>
+    static JsonNode Config(SyntheticFamily family, string configFolder, bool oneLayer)
+    {
+        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(configFolder, Checkpoint.ConfigFile)))!;
+
+        // Moondream2's "config" is published empty; which release that stands for is in the code beside the weights.
+        if (Path.Combine(configFolder, "defaults.json") is var defaults && File.Exists(defaults))
+            config["config"] = JsonNode.Parse(File.ReadAllText(defaults));
+
+        foreach (var key in oneLayer ? family.LayerCounts : [])
+        {
+            var levels = key.Split('.');
+            levels[..^1].Aggregate(config, (node, level) => node[level]!)[levels[^1]] = 1;
+        }
+        return config;
     }
 
     /// <summary>Compares the sha256 of every tensor's stored bytes with the list.</summary>

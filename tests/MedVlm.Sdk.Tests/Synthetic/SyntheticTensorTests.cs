@@ -109,4 +109,15 @@ public sealed class SyntheticTensorTests
 
         Assert.Equal(["0 1 2", "3", "4"], shards.Select(shard => string.Join(' ', shard.Select(tensor => tensor.Name))));
     }
+
+    [Theory]
+    [InlineData("qwen2-vl", "visual.blocks.0.norm1.weight", true)]
+    [InlineData("qwen2-vl", "visual.blocks.1.norm1.weight", false)]
+    [InlineData("qwen2-vl", "model.layers.10.mlp.up_proj.weight", false)]
+    [InlineData("qwen2-vl", "model.embed_tokens.weight", true)]
+    [InlineData("llava-med", "model.vision_tower.vision_tower.vision_model.encoder.layers.1.layer_norm1.weight", true)]   // the layer that is not read
+    [InlineData("llava-med", "model.vision_tower.vision_tower.vision_model.encoder.layers.2.layer_norm1.weight", false)]
+    [InlineData("llava-med", "model.layers.1.input_layernorm.weight", false)]
+    public void Keeps_one_layer_of_each_tower(string family, string tensor, bool kept) =>
+        Assert.Equal(kept, SyntheticFamily.Of(family).HasWithOneLayer(tensor));
 }

@@ -55,7 +55,7 @@ public sealed class RoundTripTests
     public void A_prompt_without_control_tokens_in_the_user_text_is_the_same_with_and_without_the_range(string name)
     {
         var tokenizer = SmallTokenizers.Get(name);
-        Gen.Select(Text, Text.Where(text => !text.AsSpan().ContainsAny("<>[]")), Text).Sample((before, user, after) =>
+        Gen.Select(Text, Text.Select(text => string.Concat(text.Split('<', '>', '[', ']'))), Text).Sample((before, user, after) =>
         {
             // A token may not be cut by the range's ends: that is the case of the injection tests.
             var prompt = $"{before}\n{user}\n{after}";
