@@ -284,6 +284,17 @@ public sealed class LlavaMedTests
                 [Random(8, 8, 1), Random(8, 8, 2)], "", new CaptionOptions())).Message);
     }
 
+    // ---- Precisions ----
+
+    [Theory]
+    [InlineData(Precision.Int8), InlineData(Precision.Int4)]
+    public async Task Runs_with_quantised_weights(Precision precision)
+    {
+        await using var captioner = await MedicalCaptioner.LoadAsync(
+            new MedicalCaptionerOptions { Model = s_checkpoint, Precision = precision }, cancellationToken: Token);
+        Assert.NotEmpty((await captioner.CaptionAsync(new CaptionRequest(Gray(40, 30)), Token)).TokenIds);
+    }
+
     // ---- Settings ----
 
     [Fact]

@@ -225,6 +225,17 @@ public sealed class Phi35VisionTests
             Assert.Equal(cases.Single(golden => golden.Name == result.Request.Id).GeneratedIds, result.Caption!.TokenIds);
     }
 
+    // ---- Precisions ----
+
+    [Theory]
+    [InlineData(Precision.Int8), InlineData(Precision.Int4)]
+    public async Task Runs_with_quantised_weights(Precision precision)
+    {
+        await using var captioner = await MedicalCaptioner.LoadAsync(
+            new MedicalCaptionerOptions { Model = s_checkpoint, Precision = precision }, cancellationToken: Token);
+        Assert.NotEmpty((await captioner.CaptionAsync(new CaptionRequest(MedicalImage.FromPixels(new byte[90 * 40], 90, 40, PixelFormat.Gray8)), Token)).TokenIds);
+    }
+
     // ---- Settings ----
 
     [Fact]
