@@ -10,7 +10,7 @@ namespace MedVlm.Benchmarks.Synthetic;
 
 /// <summary>
 /// LLaVA-Med in FP32 with one part in memory at a time: the vision tower, then each decoder layer, then the head, a session of its own for
-/// each. 28 GB of weights pass through a machine that has room for one layer; every step reads them all.
+/// each. 30 GB of weights pass through a machine that has room for one layer; every step reads them all.
 /// </summary>
 internal sealed class LayerwiseLlavaMed : IDisposable
 {
