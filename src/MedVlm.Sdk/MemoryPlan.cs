@@ -70,7 +70,7 @@ public sealed class MemoryPlan
             text.Append(Line(
                 Name(candidate.Precision), Invariant($"{candidate.Slots}"), Number(candidate.WeightBytes), Number(candidate.KvCacheBytes),
                 Number(candidate.WorkspaceBytes), Number(candidate.OverheadBytes), Number(candidate.TotalBytes), Number(candidate.MarginBytes),
-                ReferenceEquals(candidate, Chosen) ? "<- taken" : !candidate.Fits ? "too large" : IsRunnable(candidate) ? "fits" : "fits, not run yet"));
+                ReferenceEquals(candidate, Chosen) ? "<- taken" : candidate.Fits ? "fits" : "too large"));
 
         text.Append('\n').Append(Conclusion());
         return text.ToString();
@@ -88,7 +88,7 @@ public sealed class MemoryPlan
         if (Chosen is not { } chosen)
             return $"Nothing fits. {WayOut()}";
 
-        var better = Candidates.FirstOrDefault(candidate => IsRunnable(candidate) && candidate.Precision != chosen.Precision);
+        var better = Candidates.FirstOrDefault(candidate => candidate.Precision != chosen.Precision);
         return (_request.Precision, better) switch
         {
             (Precision.Auto, { Fits: false }) when Candidates[0].Precision != chosen.Precision => Invariant(
@@ -118,8 +118,6 @@ public sealed class MemoryPlan
         ways.Add("take a smaller model");
         return $"What can be done: {string.Join(", ", ways.SkipLast(1))}, or {ways[^1]}.";
     }
-
-    bool IsRunnable(MemoryPlanCandidate candidate) => _request.Runnable?.Contains(candidate.Precision) != false;
 
     static string Line(string precision, string slots, string weights, string cache, string workspace, string runtime, string total, string left, string verdict) =>
         $"{precision,-5}{slots,6}{weights,9}{cache,10}{workspace,11}{runtime,9}{total,9}{left,9}  {verdict}\n";

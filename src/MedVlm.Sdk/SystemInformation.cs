@@ -15,7 +15,7 @@ public sealed class SystemInformation
         var problems = gpus.Problems.ToList();
         (Processor, Gpus, Problems) = (processor, gpus.Devices, problems);
         var hub = HubCache.FromEnvironment(Environment.GetEnvironmentVariable);
-        (HubCacheFolder, CacheFolder) = (hub.Folder, CacheFolderOf(hub, Environment.GetEnvironmentVariable));
+        (HubCacheFolder, CacheFolder) = (hub.Folder, WeightCache.Folder);
 
         (OnnxRuntimeVersion, ExecutionProviders) = ReadOnnxRuntime(problems);
         LibvipsVersion = ReadLibvips(problems);
@@ -53,10 +53,6 @@ public sealed class SystemInformation
 
     /// <summary>What could not be read, or is missing: a GPU that does not answer, a native library that is not there.</summary>
     public IReadOnlyList<string> Problems { get; }
-
-    /// <summary>MEDVLM_CACHE, else "medvlm" beside the folder of the hub's.</summary>
-    static string CacheFolderOf(HubCache hub, Func<string, string?> variable) => Path.GetFullPath(
-        variable("MEDVLM_CACHE") is { Length: > 0 } folder ? folder : Path.Combine(hub.Folder, "..", "..", "medvlm"));
 
     static (string?, IReadOnlyList<string>) ReadOnnxRuntime(List<string> problems)
     {

@@ -7,9 +7,6 @@ namespace MedVlm.Devices;
 internal sealed record PlanRequest(Precision Precision = Precision.Auto, int? Slots = null, int? MaxDeviceMemoryMiB = null)
 {
     public static PlanRequest Of(MedicalCaptionerOptions options) => new(options.Precision, options.Slots, options.MaxDeviceMemoryMiB);
-
-    /// <summary>Precisions that may be chosen; null: all that the device computes in.</summary>
-    public IReadOnlyList<Precision>? Runnable { get; init; }
 }
 
 /// <summary>Adds up what a model takes on a device, for each precision and number of slots, and chooses. docs/memory-plan.md has the terms.</summary>
@@ -45,7 +42,7 @@ internal static class MemoryPlanner
                 candidates.Add(Candidate(footprint, precision, slots, device.Kind, budget));
 
         // Candidates are in order of quality, then of slots.
-        var fitting = candidates.Where(candidate => candidate.Fits && request.Runnable?.Contains(candidate.Precision) != false).ToList();
+        var fitting = candidates.Where(candidate => candidate.Fits).ToList();
         return new MemoryPlan(model, isLocal, device, footprint, request, reserve, budget, candidates)
         {
             Chosen = fitting.Count == 0 ? null : fitting.Where(candidate => candidate.Precision == fitting[0].Precision).MaxBy(candidate => candidate.Slots),

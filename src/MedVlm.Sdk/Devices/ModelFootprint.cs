@@ -27,7 +27,8 @@ internal sealed record ModelFootprint(
         var others = graphs.Vision.Weights.Concat(graphs.Decoder.Weights).DistinctBy(use => use.StoredName).Where(use => !quantised.Contains(use.StoredName));
 
         // The first matrix of a vision tower makes patches; those that take its output in say how wide a layer gets.
-        var patches = graphs.Vision.Weights.First(use => use.Shape.Length >= 2);
+        var factors = Factors(graphs.Vision);
+        var patches = graphs.Vision.Weights.First(use => factors.Contains(use.Initializer));
         long width = patches.Shape[0];
 
         return new ModelFootprint(
@@ -47,9 +48,12 @@ internal sealed record ModelFootprint(
     /// <summary>Matrices that a linear layer multiplies by; a convolution, which the graph writes as a product too, is stored in more dimensions.</summary>
     static List<WeightUse> Linears(GraphBuilder graph, Func<string, (int Rank, long Bytes)> stored)
     {
-        var factors = graph.Nodes.Where(node => node.OpType == "FusedMatMul").Select(node => node.Input[1]).ToHashSet();
+        var factors = Factors(graph);
         return [.. graph.Weights.Where(use => stored(use.StoredName).Rank == 2 && factors.Contains(use.Initializer))];
     }
+
+    static HashSet<string> Factors(GraphBuilder graph) =>
+        graph.Nodes.Where(node => node.OpType == "FusedMatMul").Select(node => node.Input[1]).ToHashSet();
 }
 
 /// <summary>What the KV cache is made of.</summary>

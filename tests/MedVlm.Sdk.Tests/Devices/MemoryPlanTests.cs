@@ -41,6 +41,7 @@ public sealed class MemoryPlanTests
     {
         var tokenizer = TestFolders.Shared("tokenizers", family);
         Assert.SkipWhen(tokenizer is null, "The published tokenizers are not beside this checkout.");
+        Assert.SkipWhen(family == "moondream2", "The tokenizer of this revision, moondream/starmie-v1, is not among the published tokenizers here.");
 
         Assert.Equal(KnownModels.Find(s_known[family])!.Caption, ModelPlanner.Caption(FullSizeModel.Of(family, tokenizer).Family, new(), new CaptionOptions()));
     }
@@ -114,7 +115,7 @@ public sealed class MemoryPlanTests
 
         Assert.Equal((Precision.Fp32, 4), (Plan(Model, Processor(16)).Chosen!.Precision, Plan(Model, Processor(16)).Chosen!.Slots));
         Assert.Equal(Precision.Int8, Plan(Model, Processor(2)).Chosen!.Precision);
-        Assert.Null(Plan(Model, Processor(2), new PlanRequest { Runnable = [Precision.Fp32] }).Chosen);
+        Assert.Null(Plan(Model, Processor(2), new PlanRequest(Precision.Fp32)).Chosen);
     }
 
     [Fact]
@@ -157,7 +158,7 @@ public sealed class MemoryPlanTests
 
             microsoft/llava-med-v1.5-mistral-7b on RTX 5080 16GB: 15.9 GiB, 15.5 GiB of it free.
             The model is not on this machine: the sizes are those of the published checkpoint.
-            A caption of a 1024 x 1024 image: 600 prompt tokens and up to 128 new ones, a slot of 768.
+            A caption of a 1024 x 1024 image: 601 prompt tokens and up to 128 new ones, a slot of 768.
             To be used: 14.5 GiB, what is free less 1018 MiB left to others.
 
                   slots  weights  KV cache  workspace  runtime    total     left  MiB

@@ -32,7 +32,6 @@ internal sealed record FullSizeModel(ModelFamily Family, ModelGraphs Graphs, Fun
         foreach (var name in (string[])["config.json", "preprocessor_config.json", "generation_config.json"])
             if (File.Exists(Path.Combine(configs, name)))
                 folder.Write(name, File.ReadAllBytes(Path.Combine(configs, name)));
-        folder.Write("model.safetensors", SafetensorsBytes.OneTensor("w", "U8", [1], 7));
 
         // Moondream2 publishes an empty configuration, and its tokenizer elsewhere.
         string? tokenizer = null;
@@ -49,6 +48,9 @@ internal sealed record FullSizeModel(ModelFamily Family, ModelGraphs Graphs, Fun
         var stored = json.RootElement.EnumerateObject().ToDictionary(
             tensor => tensor.Name, tensor => (Dtype: tensor.Value[0].GetString(), Shape: tensor.Value[1].EnumerateArray().Select(size => size.GetInt64()).ToArray()));
 
+        // Some families read sizes of their vision tower off its tensors.
+        TensorList.WriteZeros(folder.File("model.safetensors"), stored.Select(
+            tensor => KeyValuePair.Create(tensor.Key, new WeightInfo("model.safetensors", tensor.Value.Shape))));
         using var checkpoint = Checkpoint.Open(folder.Path);
         var model = ModelRegistry.Create(new ModelSource(checkpoint, TokenizerSource: tokenizer));
         var graphs = ModelGraphs.Build(model, stored.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo("model.safetensors", tensor.Value.Shape)));
