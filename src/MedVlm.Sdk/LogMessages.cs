@@ -5,8 +5,8 @@ namespace MedVlm;
 /// <summary>What this library logs. Never file names, prompts or captions: they may tell of a patient.</summary>
 internal static partial class LogMessages
 {
-    [LoggerMessage(1, LogLevel.Information, "Loaded {Model} in {Precision}, {Milliseconds:F0} ms.")]
-    public static partial void ModelLoaded(ILogger logger, string model, Precision precision, double milliseconds);
+    [LoggerMessage(1, LogLevel.Information, "Loaded {Model} in {Precision} on {Device}, {Slots} slots, {Milliseconds:F0} ms.")]
+    public static partial void ModelLoaded(ILogger logger, string model, Precision precision, string device, int slots, double milliseconds);
 
     [LoggerMessage(2, LogLevel.Warning, "{Notice}")]
     public static partial void Notice(ILogger logger, string notice);

@@ -62,10 +62,17 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     /// <inheritdoc cref="LoadAsync(string, CancellationToken)" path="/returns"/>
     /// <inheritdoc cref="LoadAsync(string, CancellationToken)" path="/exception"/>
     /// <exception cref="OptionsValidationException">An option is out of its range.</exception>
-    public static async Task<MedicalCaptioner> LoadAsync(
+    public static Task<MedicalCaptioner> LoadAsync(
         MedicalCaptionerOptions options, ILoggerFactory? loggerFactory = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(options);
+        return LoadAsync(options, loggerFactory, DeviceChoice.Of, new RuntimeSettings(options.Threads) { Precision = options.Precision }, cancellationToken);
+    }
+
+    internal static async Task<MedicalCaptioner> LoadAsync(
+        MedicalCaptionerOptions options, ILoggerFactory? loggerFactory, Func<string, DeviceChoice> choose, RuntimeSettings settings,
+        CancellationToken cancellationToken)
+    {
         OptionsChecks.ThrowIfInvalid(options);
 
         var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
@@ -73,15 +80,20 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
         var planned = ModelPlanner.Snapshot(options);
         long start = Stopwatch.GetTimestamp();
-        var model = await Task.Run(
-            () => LoadedModel.Load(
-                folder, adapter, checkpoint => ModelPlanner.SourceOf(planned, checkpoint),
-                new RuntimeSettings(planned.Threads) { Precision = planned.Precision }, cancellationToken,
-                (family, notes, tensors) => ModelPlanner.Plan(planned, CpuDetector.Detect(), family, notes, tensors)),
+        var (model, choice) = await Task.Run(
+            () =>
+            {
+                var choice = choose(planned.Device);
+                return (LoadedModel.Load(
+                    folder, adapter, checkpoint => ModelPlanner.SourceOf(planned, checkpoint), settings, cancellationToken,
+                    (family, notes, tensors) => ModelPlanner.Plan(planned, choice.Device, family, notes, tensors)), choice);
+            },
             cancellationToken).ConfigureAwait(false);
 
         var name = model.Notes.Name ?? options.Model;
-        LogMessages.ModelLoaded(logger, name, model.Precision, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+        LogMessages.ModelLoaded(logger, name, model.Precision, choice.Device.Name, model.Plan!.Require().Slots, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+        if (choice.Notice is { } passedOver)
+            LogMessages.Notice(logger, passedOver);
         if (model.Warning is { } warning)
             LogMessages.Notice(logger, warning);
         if (model.Notes.Notice is { } notice)
@@ -95,7 +107,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     /// </summary>
     /// <param name="options">Which model, and what it may use.</param>
     /// <param name="device">Where it is to run: one of <see cref="SystemInformation"/>, or <see cref="ComputeDevice.Parse"/>d. Default: null, where
-    /// <see cref="LoadAsync(MedicalCaptionerOptions, ILoggerFactory, CancellationToken)"/> runs it, the processor.</param>
+    /// <see cref="LoadAsync(MedicalCaptionerOptions, ILoggerFactory, CancellationToken)"/> runs it.</param>
     /// <param name="cancellationToken">Gives up at the next stage.</param>
     /// <returns>The plan, also where nothing fits.</returns>
     /// <exception cref="ModelNotFoundException">No such folder, and no such model in the cache or among those known.</exception>
@@ -109,7 +121,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         ArgumentNullException.ThrowIfNull(options);
         OptionsChecks.ThrowIfInvalid(options);
         var planned = ModelPlanner.Snapshot(options);
-        return Task.Run(() => ModelPlanner.Plan(planned, device ?? CpuDetector.Detect(), cancellationToken), cancellationToken);
+        return Task.Run(() => ModelPlanner.Plan(planned, device ?? DeviceChoice.Of(planned.Device).Device, cancellationToken), cancellationToken);
     }
 
     /// <inheritdoc/>

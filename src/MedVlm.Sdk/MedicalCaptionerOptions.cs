@@ -30,6 +30,14 @@ public sealed class MedicalCaptionerOptions
     /// </summary>
     public string? Tokenizer { get; set; }
 
+    /// <summary>
+    /// Where the model runs: "auto", "cpu", "cuda", or "cuda:1" for a certain GPU in CUDA's order. Default: "auto", the GPU with the most
+    /// free memory where the application references Microsoft.ML.OnnxRuntime.Gpu and there is one, else the processor.
+    /// </summary>
+    [Required]
+    [RegularExpression(Devices.DeviceChoice.Pattern, ErrorMessage = "Device is none of \"auto\", \"cpu\", \"cuda\", \"cuda:0\", \"cuda:1\", …")]
+    public string Device { get; set; } = Devices.DeviceChoice.Auto;
+
     /// <summary>Number format of weights and arithmetic. Default: <see cref="Precision.Auto"/>.</summary>
     [EnumDataType(typeof(Precision))]
     public Precision Precision { get; set; }

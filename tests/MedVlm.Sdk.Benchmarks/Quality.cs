@@ -1,4 +1,6 @@
 using System.Text.Json;
+using MedVlm.Devices;
+using MedVlm.Inference;
 
 namespace MedVlm.Benchmarks;
 
@@ -16,10 +18,17 @@ internal sealed record Quality(int Captions, int Identical, double RougeL, doubl
     public double RougeLChange => RougeL / RougeLFp32 - 1;
 
     /// <summary>Captions a folder of images with a references.json, whose "text" is FP32's (the parity tests prove that).</summary>
-    public static async Task<Quality> MeasureAsync(Precision precision, string folder, CancellationToken cancellationToken)
+    /// <param name="precision">Number format.</param>
+    /// <param name="gpu">Whether to run the graphs that a GPU is given (in FP16), on the CPU.</param>
+    /// <param name="folder">The images.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public static async Task<Quality> MeasureAsync(Precision precision, bool gpu, string folder, CancellationToken cancellationToken)
     {
-        await using var captioner = await MedicalCaptioner.LoadAsync(
-            new MedicalCaptionerOptions { Precision = precision }.UseTinyModel(), cancellationToken: cancellationToken);
+        var options = new MedicalCaptionerOptions { Precision = precision }.UseTinyModel();
+        await using var captioner = gpu
+            ? await MedicalCaptioner.LoadAsync(
+                options, null, _ => new DeviceChoice(ComputeDevice.Parse("16 GB"), null), new RuntimeSettings { Precision = precision, EmulateCuda = true }, cancellationToken)
+            : await MedicalCaptioner.LoadAsync(options, cancellationToken: cancellationToken);
 
         int captions = 0, identical = 0;
         var scores = new List<(double Actual, double Fp32)>();

@@ -17,11 +17,14 @@ public enum DeviceKind
 /// <param name="FreeMemoryBytes">What of it is free now.</param>
 public sealed record ComputeDevice(DeviceKind Kind, string Name, long TotalMemoryBytes, long FreeMemoryBytes)
 {
-    /// <summary>
-    /// Number of a GPU in the order of NVML (nvidia-smi). CUDA counts in the same order only where CUDA_DEVICE_ORDER is PCI_BUS_ID.
-    /// Default: 0.
-    /// </summary>
+    /// <summary>Number of a GPU in the order of NVML (nvidia-smi). Default: 0.</summary>
     public int Index { get; init; }
+
+    /// <summary>
+    /// Number of a GPU in CUDA's order, which CUDA_DEVICE_ORDER and CUDA_VISIBLE_DEVICES decide; the same as <see cref="Index"/> where
+    /// there is one GPU. Default: 0.
+    /// </summary>
+    internal int Ordinal { get; init; }
 
     /// <summary>UUID of a GPU or of its instance; null for others.</summary>
     public string? Id { get; init; }

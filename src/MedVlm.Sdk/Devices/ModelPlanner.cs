@@ -12,7 +12,7 @@ internal static class ModelPlanner
     /// <summary>What of the options bears on a plan, as it is now: the application may change them afterwards.</summary>
     public static MedicalCaptionerOptions Snapshot(MedicalCaptionerOptions options) => new()
     {
-        Model = options.Model, VisionTower = options.VisionTower, Tokenizer = options.Tokenizer, Precision = options.Precision, Slots = options.Slots, Threads = options.Threads,
+        Model = options.Model, VisionTower = options.VisionTower, Tokenizer = options.Tokenizer, Precision = options.Precision, Slots = options.Slots, Threads = options.Threads, Device = options.Device,
         MaxDeviceMemoryMiB = options.MaxDeviceMemoryMiB, DefaultCaption = options.DefaultCaption.Snapshot(),
     };
 

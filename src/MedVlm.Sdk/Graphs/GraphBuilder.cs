@@ -7,7 +7,8 @@ namespace MedVlm.Graphs;
 /// <summary>Collects the nodes of one ONNX graph. Families never see it: they speak in words on <see cref="Tensor"/>.</summary>
 /// <param name="name">Name of the graph.</param>
 /// <param name="linears">What linear layers compute in.</param>
-internal sealed class GraphBuilder(string name, LinearFormat linears = LinearFormat.Float32)
+/// <param name="floats">What everything else computes in: FP32, or FP16 where a GPU runs it.</param>
+internal sealed class GraphBuilder(string name, LinearFormat linears = LinearFormat.Float, ElementType floats = ElementType.Float32)
 {
     /// <summary>ONNX Runtime's own operators (contrib ops).</summary>
     public const string Microsoft = "com.microsoft";
@@ -28,6 +29,9 @@ internal sealed class GraphBuilder(string name, LinearFormat linears = LinearFor
     /// <summary>What linear layers compute in.</summary>
     public LinearFormat Linears => linears;
 
+    /// <summary>What everything but linear layers computes in, and what the KV cache holds.</summary>
+    public ElementType Floats => floats;
+
     /// <summary>Stored tensors that the graph asks for, each once, in the order of their first use.</summary>
     public IReadOnlyCollection<WeightUse> Weights => _weights.Values;
 
@@ -37,13 +41,19 @@ internal sealed class GraphBuilder(string name, LinearFormat linears = LinearFor
     /// <summary>Nodes in the order in which they were added, which is one that they can be run in.</summary>
     public IReadOnlyList<NodeProto> Nodes => _graph.Node;
 
-    /// <summary>Declares an input of the graph.</summary>
+    /// <summary>Declares an input of the graph. The host's numbers are FP32 whatever the graph computes in.</summary>
     public Tensor Input(string inputName, ElementType type, params Dim[] shape)
     {
         _inputs.Add(new GraphInput(inputName, type, shape));
         _graph.Input.Add(ValueInfo(inputName, type, shape));
-        return new Tensor(this, inputName, shape.Length > 0 && shape[^1].Letter is null ? (int)shape[^1].Size : 0);
+        var input = new Tensor(this, inputName, shape.Length > 0 && shape[^1].Letter is null ? (int)shape[^1].Size : 0);
+        return type == ElementType.Float32 && floats != ElementType.Float32 ? Cast(input, floats) : input;
     }
+
+    /// <summary>What the graph computes in, as the FP32 that the host reads.</summary>
+    public Tensor ToHost(Tensor value) => floats == ElementType.Float32 ? value : Cast(value, ElementType.Float32);
+
+    Tensor Cast(Tensor value, ElementType type) => Node("Cast", [value], value.Width, [("to", (int)type)]);
 
     /// <summary>Makes <paramref name="value"/> an output of the graph, under a name of its own.</summary>
     public void Output(string outputName, Tensor value, ElementType type, params Dim[] shape)

@@ -16,7 +16,8 @@ internal static class LinearWords
         return graph.Linears switch
         {
             LinearFormat.Int8 => x.LinearInt8(w, outputs, added, size),
-            LinearFormat.Int4 => x.LinearInt4(w, outputs, added, size),
+            LinearFormat.Int8Blocks => x.LinearBlocks(8, w, outputs, added, size),
+            LinearFormat.Int4 => x.LinearBlocks(4, w, outputs, added, size),
             _ => x.MatMulTransposed(w.Get(graph, ".weight", [outputs, x.Width], size: size), outputs, w.Path, added),
         };
     }

@@ -2,14 +2,22 @@ using MedVlm.Checkpoints.Quantised;
 
 namespace MedVlm.Graphs;
 
+/// <summary>Number formats of a graph.</summary>
+/// <param name="Linears">What its linear layers compute in.</param>
+/// <param name="Floats">What everything else computes in.</param>
+internal readonly record struct GraphFormat(LinearFormat Linears, ElementType Floats);
+
 /// <summary>What the linear layers of a graph compute in.</summary>
 internal enum LinearFormat
 {
-    /// <summary>FP32.</summary>
-    Float32,
+    /// <summary>What the rest of the graph computes in.</summary>
+    Float,
 
     /// <summary>Weights and activations in 8 bits: a scale for each output channel, and one for each token.</summary>
     Int8,
+
+    /// <summary>Weights in 8 bits, with a scale for each block of 32.</summary>
+    Int8Blocks,
 
     /// <summary>Weights in 4 bits, with scale and zero point for each block of 32.</summary>
     Int4,
@@ -41,18 +49,23 @@ internal static class QuantisedLinearWords
         return bias is null ? y : graph.Node("Add", [y, bias], outputs, scope: w.Path);
     }
 
-    /// <summary>The weights of a block are widened as they are multiplied. Level 4 lets the activations be rounded to 8 bits by block, which is three times as fast.</summary>
-    public static Tensor LinearInt4(this Tensor x, Weights w, int outputs, Tensor? bias, string? size)
+    /// <summary>
+    /// The weights of a block are widened as they are multiplied. On a CPU, level 4 lets the activations be rounded to 8 bits by block, which
+    /// is three times as fast; CUDA computes in FP16 whatever the level.
+    /// </summary>
+    public static Tensor LinearBlocks(this Tensor x, int bits, Weights w, int outputs, Tensor? bias, string? size)
     {
         var graph = x.Graph;
+        bool half = graph.Floats == ElementType.Float16;
+        var (values, scale, zeroPoint) = bits == 8
+            ? (Part(WeightPart.Int8Blocks), Part(WeightPart.Int8BlockScale), null)
+            : (Part(WeightPart.Int4), Part(half ? WeightPart.Int4Scale16 : WeightPart.Int4Scale), Part(WeightPart.Int4ZeroPoint));
         return graph.Node(
-            "MatMulNBits",
-            [
-                x, w.Quantised(graph, WeightPart.Int4, outputs, x.Width, size), w.Quantised(graph, WeightPart.Int4Scale, outputs, x.Width, size),
-                w.Quantised(graph, WeightPart.Int4ZeroPoint, outputs, x.Width, size), null, bias,
-            ],
-            outputs, [("K", x.Width), ("N", outputs), ("bits", 4), ("block_size", Int4Quantiser.BlockSize), ("accuracy_level", 4)],
+            "MatMulNBits", [x, values, scale, zeroPoint, null, bias], outputs,
+            [("K", x.Width), ("N", outputs), ("bits", bits), ("block_size", Int4Quantiser.BlockSize), ("accuracy_level", half ? 0 : 4)],
             GraphBuilder.Microsoft, w.Path);
+
+        Tensor? Part(WeightPart part) => w.Quantised(graph, part, outputs, x.Width, size);
     }
 
     /// <summary>Each row as uint8, its largest magnitude farthest from the middle, and that magnitude [..., 1].</summary>

@@ -8,7 +8,7 @@ namespace MedVlm.Graphs;
 /// <param name="Initializer">Name of the initializer in the graph.</param>
 /// <param name="StoredName">Name of the tensor in the checkpoint.</param>
 /// <param name="Shape">Shape that the graph sees: the stored one, another with as many elements, or that of the part.</param>
-/// <param name="Part">The weight in FP32, or a part of its quantised form.</param>
+/// <param name="Part">The weight in floating point, or a part of its quantised form.</param>
 internal sealed record WeightUse(string Initializer, string StoredName, long[] Shape, WeightPart Part = WeightPart.Float32)
 {
     /// <summary>Type that the graph sees.</summary>
@@ -16,6 +16,7 @@ internal sealed record WeightUse(string Initializer, string StoredName, long[] S
     {
         Checkpoints.TensorDtype.I8 => ElementType.Int8,
         Checkpoints.TensorDtype.U8 => ElementType.UInt8,
+        Checkpoints.TensorDtype.F16 => ElementType.Float16,
         _ => ElementType.Float32,
     };
 }
@@ -93,7 +94,8 @@ internal sealed class Weights(WeightCatalog catalog, string path, string hostSuf
     {
         var stored = path + suffix;
         catalog.Require(stored, shape, Reason(size));
-        return graph.Weight(new WeightUse(stored, stored, @as ?? shape));
+        return graph.Weight(new WeightUse(
+            stored, stored, @as ?? shape, graph.Floats == ElementType.Float16 ? WeightPart.Float16 : WeightPart.Float32));
     }
 
     /// <summary>A part of the quantised form of the weight [outputs, inputs] of this name.</summary>

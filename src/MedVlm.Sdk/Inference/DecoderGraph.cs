@@ -5,7 +5,7 @@ namespace MedVlm.Inference;
 
 /// <summary>
 /// The decoder graph of any family: the engine's inputs around what the family computes, and greedy choice at its end, so that a step
-/// hands back two numbers for each caption rather than its logits.
+/// hands back two numbers for each caption rather than its logits. The choice is made in FP32 whatever the layers compute in.
 /// </summary>
 internal static class DecoderGraph
 {
@@ -26,9 +26,9 @@ internal static class DecoderGraph
 
     public static string CrossValue(int layer) => $"cross_value.{layer}";
 
-    public static GraphBuilder Build(ModelFamily family, Weights weights, LinearFormat linears)
+    public static GraphBuilder Build(ModelFamily family, Weights weights, GraphFormat format)
     {
-        var (graph, shape) = (new GraphBuilder("decoder", linears), family.Shape);
+        var (graph, shape) = (new GraphBuilder("decoder", format.Linears, format.Floats), family.Shape);
 
         var input = new DecoderInputs(
             graph.Input(Embeddings, ElementType.Float32, "B", "T", shape.HiddenSize),
@@ -46,31 +46,32 @@ internal static class DecoderGraph
             graph.Input(LastTokens, ElementType.Int64, "B"),
             family.PrefixLength > 0 ? graph.Input(SeesAll, ElementType.Bool, 1) : null);
 
-        var logits = family.Decoder(input, weights);
+        var logits = graph.ToHost(family.Decoder(input, weights));
         graph.Output(Logits, logits, ElementType.Float32, "B", shape.VocabSize);
-        graph.Output(Next, graph.Node("ArgMax", [logits], 0, [("axis", -1), ("keepdims", 0)]), ElementType.Int64, "B");
+
+        // Of equal logits the first, as arg-max has it; ArgMax itself has no CUDA kernel at this opset.
+        var best = graph.Node("TopK", [logits, graph.Constant(1)], [1, 1], [("axis", -1)]);
+        graph.Output(Next, best[1], ElementType.Int64, "B", 1);
 
         // log softmax of the likeliest token: max - log(sum(exp)).
-        var axis = graph.Constant(-1);
-        var best = graph.Node("ReduceMax", [logits, axis], 0, [("keepdims", 0)]);
-        var total = graph.Node("ReduceLogSumExp", [logits, axis], 0, [("keepdims", 0)]);
-        graph.Output(LogProbability, best - total, ElementType.Float32, "B");
+        var total = graph.Node("ReduceLogSumExp", [logits, graph.Constant(-1)], 1, [("keepdims", 1)]);
+        graph.Output(LogProbability, best[0] - total, ElementType.Float32, "B", 1);
         return graph;
     }
 
     static KvCacheLayer Layer(GraphBuilder graph, DecoderShape shape, int layer)
     {
         Dim[] size = ["B", shape.KeyValueHeads, "S", Attention.CachedHeadSize(shape.HeadSize)];
-        graph.OutputOf(PresentKey(layer), ElementType.Float32, size);
-        graph.OutputOf(PresentValue(layer), ElementType.Float32, size);
+        graph.OutputOf(PresentKey(layer), graph.Floats, size);
+        graph.OutputOf(PresentValue(layer), graph.Floats, size);
         return new KvCacheLayer(
-            graph.Input(PastKey(layer), ElementType.Float32, size), graph.Input(PastValue(layer), ElementType.Float32, size),
+            graph.Input(PastKey(layer), graph.Floats, size), graph.Input(PastValue(layer), graph.Floats, size),
             PresentKey(layer), PresentValue(layer));
     }
 
     static (Tensor Keys, Tensor Values) Cross(GraphBuilder graph, DecoderShape shape, int layer)
     {
         Dim[] size = ["B", shape.KeyValueHeads, shape.CrossLength, shape.HeadSize];
-        return (graph.Input(CrossKey(layer), ElementType.Float32, size), graph.Input(CrossValue(layer), ElementType.Float32, size));
+        return (graph.Input(CrossKey(layer), graph.Floats, size), graph.Input(CrossValue(layer), graph.Floats, size));
     }
 }

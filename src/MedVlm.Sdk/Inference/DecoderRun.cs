@@ -59,8 +59,8 @@ internal sealed class DecoderRun : IDisposable
         }
 
         Logits = Output(DecoderGraph.Logits, new float[rows * shape.VocabSize], rows, shape.VocabSize);
-        Next = Output(DecoderGraph.Next, new long[rows], rows);
-        LogProbability = Output(DecoderGraph.LogProbability, new float[rows], rows);
+        Next = Output(DecoderGraph.Next, new long[rows], rows, 1);
+        LogProbability = Output(DecoderGraph.LogProbability, new float[rows], rows, 1);
     }
 
     /// <summary>Slots that take part.</summary>

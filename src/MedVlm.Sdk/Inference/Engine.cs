@@ -273,6 +273,14 @@ internal sealed class Engine : IAsyncDisposable
         var logits = run.Logits.AsSpan(row * vocabulary, vocabulary);
         generation.Trace?.StepLogits.Add(logits.ToArray());
 
+        if (!float.IsFinite(run.LogProbability[row]))
+        {
+            generation.Fail(new MedVlmException(
+                $"The model's numbers became infinite or undefined at token {generation.TokenIds.Count + 1} of a caption. The weights are damaged, or, on a GPU, its "
+                + "activations go beyond the range of FP16: then set Device to \"cpu\", which computes in FP32."));
+            return null;
+        }
+
         var (token, logProbability) = generation.Sampler?.Choose(logits) ?? ((int)run.Next[row], run.LogProbability[row]);
         return generation.Add(token, logProbability, _stopTokenIds.Contains(token), decode) ? null : token;
     }
@@ -284,8 +292,8 @@ internal sealed class Engine : IAsyncDisposable
 
         DropCache();
         if (_model.Family.Shape.CrossLength > 0)
-            _cross = KvCache.OfImages(_model.Family.Shape, _slots.Length);
-        _cache = new KvCache(_model.Family.Shape, _slots.Length, CacheLength(slotLength));
+            _cross = KvCache.OfImages(_model.Family.Shape, _slots.Length, _model.CacheMemory);
+        _cache = new KvCache(_model.Family.Shape, _slots.Length, CacheLength(slotLength), _model.CacheMemory);
     }
 
     /// <summary>Tokens of a slot in the cache that is made for a caption of this length.</summary>

@@ -8,10 +8,18 @@ internal sealed class GraphSession : IDisposable
 {
     readonly IReadOnlyList<OrtValue> _weights;
 
-    public GraphSession(GraphBuilder graph, WeightSource weights, RuntimeSettings settings)
+    /// <summary>Loads a graph.</summary>
+    /// <param name="graph">The graph.</param>
+    /// <param name="weights">Where its weights are.</param>
+    /// <param name="settings">How it is to be run.</param>
+    /// <param name="cuda">Options of the CUDA execution provider; null for the CPU.</param>
+    /// <exception cref="MedVlmException">ONNX Runtime cannot load it, or has no such device.</exception>
+    public GraphSession(GraphBuilder graph, WeightSource weights, RuntimeSettings settings, IReadOnlyDictionary<string, string>? cuda = null)
     {
         OnnxRuntimeEnvironment.Ensure();
         using var options = settings.ToSessionOptions(graph.Name);
+        if (cuda is not null)
+            AppendCuda(options, cuda);
         _weights = weights.Register(graph, options);
         try
         {
@@ -25,6 +33,22 @@ internal sealed class GraphSession : IDisposable
     }
 
     public InferenceSession Session { get; }
+
+    static void AppendCuda(SessionOptions options, IReadOnlyDictionary<string, string> cuda)
+    {
+        try
+        {
+            using var provider = new OrtCUDAProviderOptions();
+            provider.UpdateOptions(new Dictionary<string, string>(cuda));
+            options.AppendExecutionProvider_CUDA(provider);
+        }
+        catch (Exception e) when (e is OnnxRuntimeException or EntryPointNotFoundException)
+        {
+            throw new NativeRuntimeException(
+                $"ONNX Runtime cannot use the GPU: {e.Message} Reference Microsoft.ML.OnnxRuntime.Gpu with the CUDA and cuDNN libraries that its version "
+                + "asks for, or set Device to \"cpu\".", e);
+        }
+    }
 
     public void Dispose()
     {

@@ -1,7 +1,5 @@
-using MedVlm.Checkpoints;
 using MedVlm.Models;
 using Microsoft.ML.OnnxRuntime;
-using Microsoft.ML.OnnxRuntime.Tensors;
 
 namespace MedVlm.Inference;
 
@@ -12,26 +10,29 @@ namespace MedVlm.Inference;
 internal sealed class KvCache : IDisposable
 {
     readonly DecoderShape _shape;
+    readonly DeviceMemory _memory;
     readonly int _headSize;
-    readonly NativeBuffer[] _keys;
-    readonly NativeBuffer[] _values;
+    readonly (IDisposable Memory, nint Address)[] _keys;
+    readonly (IDisposable Memory, nint Address)[] _values;
 
     /// <param name="shape">The decoder's sizes.</param>
     /// <param name="slots">Captions that it holds at once.</param>
     /// <param name="slotLength">S: tokens of the longest caption, prompt included.</param>
-    public KvCache(DecoderShape shape, int slots, int slotLength) : this(shape, slots, slotLength, Graphs.Attention.CachedHeadSize(shape.HeadSize)) { }
+    /// <param name="memory">Where it lies.</param>
+    public KvCache(DecoderShape shape, int slots, int slotLength, DeviceMemory memory)
+        : this(shape, slots, slotLength, Graphs.Attention.CachedHeadSize(shape.HeadSize), memory) { }
 
-    KvCache(DecoderShape shape, int slots, int slotLength, int headSize)
+    KvCache(DecoderShape shape, int slots, int slotLength, int headSize, DeviceMemory memory)
     {
-        (_shape, Slots, SlotLength, _headSize) = (shape, slots, slotLength, headSize);
-        _keys = new NativeBuffer[shape.Layers];
-        _values = new NativeBuffer[shape.Layers];
+        (_shape, Slots, SlotLength, _headSize, _memory) = (shape, slots, slotLength, headSize, memory);
+        _keys = new (IDisposable, nint)[shape.Layers];
+        _values = new (IDisposable, nint)[shape.Layers];
         try
         {
             for (int i = 0; i < shape.Layers; i++)
-                (_keys[i], _values[i]) = (Zeroed(), Zeroed());
+                (_keys[i], _values[i]) = (memory.Allocate(Slots * SlotBytes), memory.Allocate(Slots * SlotBytes));
         }
-        catch (OutOfMemoryException)
+        catch
         {
             Dispose();
             throw;
@@ -39,7 +40,7 @@ internal sealed class KvCache : IDisposable
     }
 
     /// <summary>Keys and values of the images, for cross-attention: S is the image's features.</summary>
-    public static KvCache OfImages(DecoderShape shape, int slots) => new(shape, slots, shape.CrossLength, shape.HeadSize);
+    public static KvCache OfImages(DecoderShape shape, int slots, DeviceMemory memory) => new(shape, slots, shape.CrossLength, shape.HeadSize, memory);
 
     public int Slots { get; }
 
@@ -48,28 +49,20 @@ internal sealed class KvCache : IDisposable
     /// <summary>Bytes of one slot in all layers.</summary>
     public long BytesPerSlot => 2L * _shape.Layers * SlotBytes;
 
-    long SlotBytes => (long)_shape.KeyValueHeads * SlotLength * _headSize * sizeof(float);
+    long SlotBytes => (long)_shape.KeyValueHeads * SlotLength * _headSize * _memory.Size;
 
     /// <summary>The keys of some slots of a layer, [rows, K, S, d], as a view of the cache.</summary>
-    public OrtValue Keys(int layer, int firstSlot, int rows) => View(_keys[layer], firstSlot, rows);
+    public OrtValue Keys(int layer, int firstSlot, int rows) => View(_keys[layer].Address, firstSlot, rows);
 
     /// <summary>The values of some slots of a layer, [rows, K, S, d], as a view of the cache.</summary>
-    public OrtValue Values(int layer, int firstSlot, int rows) => View(_values[layer], firstSlot, rows);
+    public OrtValue Values(int layer, int firstSlot, int rows) => View(_values[layer].Address, firstSlot, rows);
 
     public void Dispose()
     {
-        foreach (var buffer in (NativeBuffer?[])[.. _keys, .. _values])
-            buffer?.Dispose();
+        foreach (var (memory, _) in _keys.Concat(_values))
+            memory?.Dispose();
     }
 
-    unsafe NativeBuffer Zeroed()
-    {
-        var buffer = new NativeBuffer(checked((nuint)(Slots * SlotBytes)));
-        System.Runtime.InteropServices.NativeMemory.Clear(buffer.Data, buffer.Length);
-        return buffer;
-    }
-
-    unsafe OrtValue View(NativeBuffer buffer, int firstSlot, int rows) => OrtValue.CreateTensorValueWithData(
-        OrtMemoryInfo.DefaultInstance, TensorElementType.Float, [rows, _shape.KeyValueHeads, SlotLength, _headSize],
-        (nint)(buffer.Data + firstSlot * SlotBytes), rows * SlotBytes);
+    OrtValue View(nint address, int firstSlot, int rows) =>
+        _memory.View((nint)(address + firstSlot * SlotBytes), [rows, _shape.KeyValueHeads, SlotLength, _headSize]);
 }

@@ -1,4 +1,5 @@
 using MedVlm.Checkpoints;
+using MedVlm.Devices;
 using MedVlm.Graphs;
 using MedVlm.Models;
 
@@ -24,10 +25,11 @@ internal sealed class LoadedModel : IDisposable
         var tensors = Family.Tensors(checkpoint);
         cancellationToken.ThrowIfCancellationRequested();
         Plan = planner?.Invoke(Family, Notes, tensors);
+        var device = Plan?.Device.Kind ?? DeviceKind.Cpu;
         Precision = Plan?.Require().Precision ?? (settings.Precision == Precision.Auto ? Precision.Fp32 : settings.Precision);
 
         var graphs = ModelGraphs.Build(
-            Family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)), Precision);
+            Family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)), Precision, device);
         Embeddings = new TokenEmbeddings(
             tensors[graphs.TokenEmbedding], graphs.PositionEmbedding is { } positions ? tensors[positions] : null);
 
@@ -39,18 +41,23 @@ internal sealed class LoadedModel : IDisposable
         else
         {
             var quantised = QuantisedWeights.Load(
-                settings.Cache, Precision.ToString().ToLowerInvariant(), graphs.Vision.Weights.Concat(graphs.Decoder.Weights), tensors, deltas,
+                settings.Cache, $"{Precision.ToString().ToLowerInvariant()}{(device == DeviceKind.Cuda ? "-cuda" : "")}", graphs.Vision.Weights.Concat(graphs.Decoder.Weights), tensors, deltas,
                 checkpoint.Folder, cancellationToken);
             (_weights, Warning) = (quantised, quantised.Warning);
         }
         try
         {
-            Vision = new GraphSession(graphs.Vision, _weights, settings);
+            var (vision, decoder) = device == DeviceKind.Cuda && !settings.EmulateCuda ? CudaSessionOptions.Of(Plan!) : default;
+            Vision = new GraphSession(graphs.Vision, _weights, settings, vision);
             cancellationToken.ThrowIfCancellationRequested();
-            Decoder = new GraphSession(graphs.Decoder, _weights, settings);
+            Decoder = new GraphSession(graphs.Decoder, _weights, settings, decoder);
+            CacheMemory = decoder is null
+                ? DeviceMemory.Host(graphs.Decoder.Floats)
+                : DeviceMemory.Of(Decoder.Session, CudaSessionOptions.Memory(Plan!.Device), graphs.Decoder.Floats);
         }
         catch
         {
+            Decoder?.Dispose();
             Vision?.Dispose();
             _weights.Dispose();
             throw;
@@ -77,6 +84,9 @@ internal sealed class LoadedModel : IDisposable
     public GraphSession Vision { get; }
 
     public GraphSession Decoder { get; }
+
+    /// <summary>Where the KV cache lies.</summary>
+    public DeviceMemory CacheMemory { get; }
 
     /// <summary>Reads a checkpoint folder and makes its sessions.</summary>
     /// <exception cref="MedVlmException">The checkpoint is damaged or of a family that is not supported, or the native runtime is missing.</exception>
@@ -115,6 +125,7 @@ internal sealed class LoadedModel : IDisposable
 
     public void Dispose()
     {
+        CacheMemory.Dispose();
         Vision.Dispose();
         Decoder.Dispose();
         _weights.Dispose();

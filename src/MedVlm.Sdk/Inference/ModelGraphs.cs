@@ -13,12 +13,13 @@ internal sealed record ModelGraphs(GraphBuilder Vision, GraphBuilder Decoder, st
     /// <summary>Builds the graphs.</summary>
     /// <param name="family">The family.</param>
     /// <param name="tensors">Names and shapes of the checkpoint's tensors.</param>
-    /// <param name="precision">Number format of the linear layers.</param>
+    /// <param name="precision">Number format of the weights.</param>
+    /// <param name="device">What they are to run on.</param>
     /// <exception cref="CheckpointException">A tensor is missing, has another shape, or belongs to nothing.</exception>
-    public static ModelGraphs Build(ModelFamily family, IReadOnlyDictionary<string, WeightInfo> tensors, Precision precision = Precision.Fp32)
+    public static ModelGraphs Build(ModelFamily family, IReadOnlyDictionary<string, WeightInfo> tensors, Precision precision = Precision.Fp32, DeviceKind device = DeviceKind.Cpu)
     {
         var catalog = new WeightCatalog(tensors);
-        var (vision, decoder) = Formats(precision);
+        var (vision, decoder) = Formats(precision, device);
         var graphs = new ModelGraphs(
             VisionGraph.Build(family, catalog.Root, vision), DecoderGraph.Build(family, catalog.Root, decoder),
             family.TokenEmbedding(catalog.Root).OnHost(family.Shape.VocabSize, family.Shape.HiddenSize),
@@ -28,13 +29,23 @@ internal sealed record ModelGraphs(GraphBuilder Vision, GraphBuilder Decoder, st
     }
 
     /// <summary>
-    /// What the linear layers of each graph compute in. With hundreds of rows, as the vision tower always has them, products with 4-bit
-    /// weights are no faster than FP32 (docs/precision.md): there INT4 takes the INT8 that is.
+    /// What each graph computes in. On a CPU, with hundreds of rows, as the vision tower always has them, products with 4-bit weights are
+    /// no faster than FP32 (docs/precision.md): there INT4 takes the INT8 that is. On CUDA attention has no FP32 kernel, and quantised
+    /// weights are widened as they are multiplied.
     /// </summary>
-    public static (LinearFormat Vision, LinearFormat Decoder) Formats(Precision precision) => precision switch
+    public static (GraphFormat Vision, GraphFormat Decoder) Formats(Precision precision, DeviceKind device)
     {
-        Precision.Int8 => (LinearFormat.Int8, LinearFormat.Int8),
-        Precision.Int4 => (LinearFormat.Int8, LinearFormat.Int4),
-        _ => (LinearFormat.Float32, LinearFormat.Float32),
-    };
+        return (device, precision) switch
+        {
+            (DeviceKind.Cpu, Precision.Fp32) => Both(LinearFormat.Float, ElementType.Float32),
+            (DeviceKind.Cpu, Precision.Int8) => Both(LinearFormat.Int8, ElementType.Float32),
+            (DeviceKind.Cpu, Precision.Int4) => (new(LinearFormat.Int8, ElementType.Float32), new(LinearFormat.Int4, ElementType.Float32)),
+            (DeviceKind.Cuda, Precision.Fp16) => Both(LinearFormat.Float, ElementType.Float16),
+            (DeviceKind.Cuda, Precision.Int8) => Both(LinearFormat.Int8Blocks, ElementType.Float16),
+            (DeviceKind.Cuda, Precision.Int4) => Both(LinearFormat.Int4, ElementType.Float16),
+            _ => throw new System.Diagnostics.UnreachableException(),
+        };
+
+        static (GraphFormat, GraphFormat) Both(LinearFormat linears, ElementType floats) => (new(linears, floats), new(linears, floats));
+    }
 }

@@ -18,7 +18,7 @@ internal sealed class QuantisedWeights : WeightSource
 
     QuantisedWeights(SafetensorsFile? file, SafetensorsFile anyFile) => (_file, _anyFile) = (file, anyFile);
 
-    /// <summary>Why the weights are not in the cache, for the log; null if they are.</summary>
+    /// <summary>What the log should tell: that the weights are not in the cache, or have lost numbers; null for nothing.</summary>
     public string? Warning { get; private init; }
 
     /// <summary>Opens the weights from the cache, or quantises them.</summary>
@@ -39,14 +39,16 @@ internal sealed class QuantisedWeights : WeightSource
         var anyFile = tensors.Values.First().File;
         try
         {
-            return new QuantisedWeights(cache.Open(scheme, wanted, model, cancellationToken), anyFile);
+            var file = cache.Open(scheme, wanted, model, cancellationToken);
+            return new QuantisedWeights(file, anyFile) { Warning = OutOfRange(file.Metadata.GetValueOrDefault(QuantisedCache.OutOfRange))?.TrimStart() };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             var weights = new QuantisedWeights(null, anyFile)
             {
                 Warning = $"The quantised weights were made in memory, and will be made again at every load, since the cache folder \"{cache.Folder}\" "
-                    + $"cannot be written: {e.Message} Make it writable, or name another by the environment variable {QuantisedCache.Variable}.",
+                    + $"cannot be written: {e.Message} Make it writable, or name another by the environment variable {QuantisedCache.Variable}."
+                    + OutOfRange(Float16Numbers.Report(wanted, cancellationToken)),
             };
             try
             {
@@ -60,6 +62,9 @@ internal sealed class QuantisedWeights : WeightSource
             }
         }
     }
+
+    static string? OutOfRange(string? report) => report is null ? null
+        : $" {report}, lie beyond the range of FP16 (65504) and were set to its end: captions may differ from those of the checkpoint's own precision.";
 
     public override IReadOnlyList<OrtValue> Register(GraphBuilder graph, SessionOptions options)
     {
@@ -90,6 +95,6 @@ internal sealed class QuantisedWeights : WeightSource
 
     static unsafe OrtValue Value(WeightUse use, NativeBuffer buffer) => OrtValue.CreateTensorValueWithData(
         OrtMemoryInfo.DefaultInstance,
-        use.Type switch { ElementType.Int8 => TensorElementType.Int8, ElementType.UInt8 => TensorElementType.UInt8, _ => TensorElementType.Float },
+        use.Type switch { ElementType.Int8 => TensorElementType.Int8, ElementType.UInt8 => TensorElementType.UInt8, ElementType.Float16 => TensorElementType.Float16, _ => TensorElementType.Float },
         use.Shape, (nint)buffer.Data, (long)buffer.Length);
 }

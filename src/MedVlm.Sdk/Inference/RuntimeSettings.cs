@@ -11,6 +11,9 @@ internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolde
     /// <summary>Number format of weights and arithmetic.</summary>
     public Precision Precision { get; init; }
 
+    /// <summary>Runs the graphs of a plan for CUDA on the CPU, slowly: that is how tests see what they compute without a GPU.</summary>
+    public bool EmulateCuda { get; init; }
+
     /// <summary>Where quantised weights are kept.</summary>
     public QuantisedCache Cache { get; init; } = QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable);
 

@@ -9,18 +9,18 @@ internal static class VisionGraph
 {
     const string Features = "image_features";
 
-    public static GraphBuilder Build(ModelFamily family, Weights weights, LinearFormat linears)
+    public static GraphBuilder Build(ModelFamily family, Weights weights, GraphFormat format)
     {
-        var graph = new GraphBuilder("vision", linears);
+        var graph = new GraphBuilder("vision", format.Linears, format.Floats);
         var features = family.Vision(graph, weights);
-        graph.Output(Features, features.Reshape(-1, family.FeatureWidth), ElementType.Float32, "F", family.FeatureWidth);
+        graph.Output(Features, graph.ToHost(features.Reshape(-1, family.FeatureWidth)), ElementType.Float32, "F", family.FeatureWidth);
 
         var shape = family.Shape;
         Dim[] size = ["B", shape.KeyValueHeads, shape.CrossLength, shape.HeadSize];
         foreach (var (layer, (keys, values)) in family.CrossAttention(features, weights).Index())
         {
-            graph.Output(DecoderGraph.CrossKey(layer), keys, ElementType.Float32, size);
-            graph.Output(DecoderGraph.CrossValue(layer), values, ElementType.Float32, size);
+            graph.Output(DecoderGraph.CrossKey(layer), keys, graph.Floats, size);
+            graph.Output(DecoderGraph.CrossValue(layer), values, graph.Floats, size);
         }
         return graph;
     }

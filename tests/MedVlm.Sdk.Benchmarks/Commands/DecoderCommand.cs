@@ -18,9 +18,9 @@ internal static class DecoderCommand
         using (var model = Load(folder, arguments))
         {
             using var cache = new KvCache(
-                model.Family.Shape, rowsList.Append(1).Max(), (Math.Max(past + 1, prefills.Append(1).Max()) + 255) / 256 * 256);
+                model.Family.Shape, rowsList.Append(1).Max(), (Math.Max(past + 1, prefills.Append(1).Max()) + 255) / 256 * 256, model.CacheMemory);
             using var cross = model.Family.Shape.CrossLength > 0
-                ? KvCache.OfImages(model.Family.Shape, rowsList.Append(1).Max())
+                ? KvCache.OfImages(model.Family.Shape, rowsList.Append(1).Max(), model.CacheMemory)
                 : null;
             using var runOptions = new RunOptions();
 

@@ -13,12 +13,13 @@ internal static class QualityCommand
     public static async Task RunAsync(Arguments arguments)
     {
         foreach (var folder in arguments.Texts("images").DefaultIfEmpty(Places.InCheckout("samples", "images")))
-            foreach (var precision in (Precision[])[Precision.Int8, Precision.Int4])
+            foreach (var (precision, gpu) in ((Precision, bool)[])
+                [(Precision.Int8, false), (Precision.Int4, false), (Precision.Fp16, true), (Precision.Int8, true), (Precision.Int4, true)])
             {
-                var quality = await Quality.MeasureAsync(precision, folder, CancellationToken.None);
+                var quality = await Quality.MeasureAsync(precision, gpu, folder, CancellationToken.None);
                 new Measurement("captions identical to FP32", Math.Round(quality.IdenticalShare, 4), "share")
                 {
-                    Model = "TinyModel", Precision = precision.ToString().ToLowerInvariant(),
+                    Model = "TinyModel", Precision = precision.ToString().ToLowerInvariant() + (gpu ? ", the graphs of a GPU" : ""),
                     Notes = new
                     {
                         captions = quality.Captions, rouge_l = Math.Round(quality.RougeL, 4), rouge_l_fp32 = Math.Round(quality.RougeLFp32, 4),

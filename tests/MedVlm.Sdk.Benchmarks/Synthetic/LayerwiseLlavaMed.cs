@@ -66,7 +66,8 @@ internal sealed class LayerwiseLlavaMed : IDisposable
     {
         var shape = _family.Shape;
         int length = inputs.PromptIds.Length;
-        using var cache = new KvCache(shape, 1, length + most);
+        using var memory = DeviceMemory.Host();
+        using var cache = new KvCache(shape, 1, length + most, memory);
 
         var hidden = new float[length * shape.HiddenSize];
         ReadOnlySpan<float> features = imageFeatures;

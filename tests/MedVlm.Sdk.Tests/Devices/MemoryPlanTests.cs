@@ -204,7 +204,7 @@ public sealed class MemoryPlanTests
     [Fact]
     public void The_two_sessions_share_what_may_be_used_and_do_not_double()
     {
-        var plan = Plan("Qwen/Qwen2-VL-2B-Instruct", s_card with { Index = 1 });
+        var plan = Plan("Qwen/Qwen2-VL-2B-Instruct", s_card with { Ordinal = 1 });
 
         var (vision, decoder) = CudaSessionOptions.Of(plan);
 
@@ -221,7 +221,7 @@ public sealed class MemoryPlanTests
     public void The_page_shows_the_plans_of_today()
     {
         var rows = s_known.Values.Select(Row).ToArray();
-        var page = new Page("docs/memory-plan.md");
+        var page = new Page("docs/precision.md");
 
         if (Environment.GetEnvironmentVariable("MEDVLM_UPDATE_DOCS") == "1")
             File.WriteAllText(page.FullPath, string.Join('\n', page.Text.Split('\n').Select(line => rows.FirstOrDefault(row => line.StartsWith(row[..row.IndexOf('|', 2)], StringComparison.Ordinal)) ?? line)));

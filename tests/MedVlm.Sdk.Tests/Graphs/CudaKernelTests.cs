@@ -43,37 +43,23 @@ public sealed class CudaKernelTests
         [":Pad"] = [F32, F16, Bool],
         [":ReduceMax"] = [F32, F16, I32, I64],
         [":ReduceLogSumExp"] = s_floatsNoBf16,
+        [":TopK"] = [F32, F16, I32, I64],
         [":Cast"] = s_any, [":Concat"] = s_any, [":Gather"] = s_any, [":Identity"] = s_any, [":Reshape"] = s_any, [":ScatterND"] = s_any, [":Split"] = s_any,
         [":Transpose"] = s_any, [":Where"] = s_any,
         // ai.onnx operators whose kernel on "CUDA" reads shapes, which are on the CPU anyway
         [":Shape"] = s_any,
     };
 
-    /// <summary>Nodes that are known to run on the CPU, with the reason.</summary>
-    static readonly Dictionary<string, string> s_onCpu = new()
+    public static TheoryData<string, Precision> Models =>
+        [.. FullSizeModel.Families.SelectMany(family => new[] { Precision.Fp16, Precision.Int8, Precision.Int4 }.Select(precision => (family, precision)))];
+
+    [Theory, MemberData(nameof(Models))]
+    public void Every_node_has_a_CUDA_kernel_of_its_type(string family, Precision precision)
     {
-        // One for each run of the decoder, at its very end: the logits of the last tokens are copied to the host, 4 bytes for each word of
-        // the vocabulary and caption. Where that counts, TopK with k = 1 has a kernel.
-        [":ArgMax"] = "CUDA's kernel ends at opset 11, before select_last_index",
-    };
+        var graphs = FullSizeModel.Of(family, precision: precision, device: DeviceKind.Cuda).Graphs;
 
-    public static TheoryData<string, string> Graphs => [.. FullSizeModel.Families.SelectMany(family => new[] { (family, "vision"), (family, "decoder") })];
-
-    [Theory, MemberData(nameof(Graphs))]
-    public void Every_node_has_a_CUDA_kernel(string family, string graph) => Assert.Empty(OnCpu(Graph(family, graph), types: false));
-
-    [Theory, MemberData(nameof(Graphs))]
-    public void In_FP16_every_node_has_a_CUDA_kernel_of_its_type(string family, string graph) => Assert.Empty(OnCpu(Graph(family, graph), types: true));
-
-    [Theory, MemberData(nameof(Graphs))]
-    public void What_runs_on_the_CPU_is_one_node_after_the_last_layer(string family, string graph)
-    {
-        var nodes = Graph(family, graph).Nodes;
-
-        var known = nodes.Select((node, place) => (Key: Key(node), place)).Where(node => s_onCpu.ContainsKey(node.Key)).ToList();
-
-        Assert.True(known.Count <= (graph == "decoder" ? 1 : 0), string.Join(", ", known));
-        Assert.All(known, node => Assert.True(node.place > nodes.Count - 8));
+        Assert.Empty(OnCpu(graphs.Vision));
+        Assert.Empty(OnCpu(graphs.Decoder));
     }
 
     public static TheoryData<string> Families => [.. FullSizeModel.Families];
@@ -89,43 +75,38 @@ public sealed class CudaKernelTests
         graph.Node("CumSum", [x, graph.Constant(1)], 4);
         graph.Node("Pad", [graph.Input("n", I64, "B"), graph.Constant(0, 1)], 1);
 
-        Assert.Equal([":CumSum: no kernel"], OnCpu(graph, types: false));
-        Assert.Equal([":CumSum: no kernel", ":Pad: no kernel for Int64"], OnCpu(graph, types: true));
+        Assert.Equal([":CumSum: no kernel", ":Pad: no kernel for Int64"], OnCpu(graph));
     }
 
-    static GraphBuilder Graph(string family, string graph)
+    /// <summary>Nodes that no kernel takes.</summary>
+    static IReadOnlyList<string> OnCpu(GraphBuilder graph)
     {
-        var graphs = FullSizeModel.Of(family).Graphs;
-        return graph == "vision" ? graphs.Vision : graphs.Decoder;
-    }
+        var known = graph.Inputs.ToDictionary(input => input.Name, input => input.Type);
+        foreach (var weight in graph.Weights)
+            known[weight.Initializer] = weight.Type;
 
-    /// <summary>Nodes that no kernel takes. The graphs are written in FP32 today: for their types, FP16 is put in its place.</summary>
-    static IReadOnlyList<string> OnCpu(GraphBuilder graph, bool types)
-    {
-        var known = graph.Inputs.ToDictionary(input => input.Name, input => input.Type == F32 ? F16 : input.Type);
         var missing = new List<string>();
         foreach (var node in graph.Nodes)
         {
             var type = TypeOf(node.Input[node.OpType == "Where" ? 1 : 0]);
-            foreach (var output in node.Output)
+            foreach (var (place, output) in node.Output.Index())
                 known[output] = node.OpType switch
                 {
-                    "ArgMax" or "Shape" => I64,
+                    "Shape" => I64,
+                    "TopK" when place == 1 => I64,
                     "Cast" => (ElementType)node.Attribute.Single(attribute => attribute.Name == "to").I,
                     _ => type,
                 };
-            if (s_onCpu.ContainsKey(Key(node)))
-                continue;
             if (!s_kernels.TryGetValue(Key(node), out var kernels))
                 missing.Add($"{Key(node)}: no kernel");
-            else if (types && !kernels.Contains(type))
+            else if (!kernels.Contains(type))
                 missing.Add($"{Key(node)}: no kernel for {type}");
         }
         return [.. missing.Distinct()];
 
-        // Constants say their type in their name; weights are FP16.
-        ElementType TypeOf(string value) =>
-            known.TryGetValue(value, out var type) ? type : value.StartsWith("const_i64", StringComparison.Ordinal) ? I64 : F16;
+        // Constants say their type in their name.
+        ElementType TypeOf(string value) => known.TryGetValue(value, out var type) ? type
+            : value.StartsWith("const_i64", StringComparison.Ordinal) ? I64 : throw new InvalidOperationException($"Nothing gives {value}.");
     }
 
     static string Key(NodeProto node) => $"{node.Domain}:{node.OpType}";

@@ -21,7 +21,8 @@ internal sealed record FullSizeModel(ModelFamily Family, ModelGraphs Graphs, Fun
         Directory.EnumerateDirectories(Path.Combine(TestFolders.Repository, "tests", "configs")).Where(folder => File.Exists(Path.Combine(folder, "tensors.json")))
             .Append(s_smolVlm).Select(folder => Path.GetFileName(folder)!).Distinct().Order(StringComparer.Ordinal);
 
-    public static FullSizeModel Of(string family, string? tokenizerFolder = null)
+    public static FullSizeModel Of(
+        string family, string? tokenizerFolder = null, Precision precision = Precision.Fp32, DeviceKind device = DeviceKind.Cpu)
     {
         var configs = family == "smolvlm" ? s_smolVlm : TensorList.Configs(family);
         var goldens = Path.Combine(TestFolders.Repository, "tests", "goldens", family, "checkpoint");
@@ -53,7 +54,7 @@ internal sealed record FullSizeModel(ModelFamily Family, ModelGraphs Graphs, Fun
             tensor => KeyValuePair.Create(tensor.Key, new WeightInfo("model.safetensors", tensor.Value.Shape))));
         using var checkpoint = Checkpoint.Open(folder.Path);
         var model = ModelRegistry.Create(new ModelSource(checkpoint, TokenizerSource: tokenizer));
-        var graphs = ModelGraphs.Build(model, stored.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo("model.safetensors", tensor.Value.Shape)));
+        var graphs = ModelGraphs.Build(model, stored.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo("model.safetensors", tensor.Value.Shape)), precision, device);
         return new FullSizeModel(model, graphs, name =>
         {
             var (dtype, shape) = stored[name];

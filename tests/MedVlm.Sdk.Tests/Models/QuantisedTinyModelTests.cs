@@ -32,6 +32,15 @@ public sealed class QuantisedTinyModelTests
     }
 
     [Theory]
+    [InlineData("Fp16", 0.95), InlineData("Int8", 0.95), InlineData("Int4", 0.8)]
+    public async Task The_graphs_of_a_GPU_say_what_FP32_says(string precision, double share)
+    {
+        var quality = await MeasureAsync(Enum.Parse<Precision>(precision), "samples/images", gpu: true);
+
+        Assert.True(quality.IdenticalShare >= share && quality.RougeLChange >= -0.03, $"{quality}");
+    }
+
+    [Theory]
     [InlineData("Int8", 1), InlineData("Int8", 5), InlineData("Int4", 1), InlineData("Int4", 5)]
     public async Task A_caption_does_not_depend_on_its_neighbours(string precision, int slots)
     {
@@ -60,7 +69,7 @@ public sealed class QuantisedTinyModelTests
         var caption = await captioner.CaptionAsync(MedicalImage.FromFile(Path.Combine(TestFolders.Phantoms, "01-chest-xray-clear.jpg")), cancellationToken: Token);
 
         Assert.Equal(Precision.Int4, caption.Precision);
-        Assert.Contains(log.Entries, entry => entry.Text.Contains(" in Int4, ", StringComparison.Ordinal));
+        Assert.Contains(log.Entries, entry => entry.Text.Contains(" in Int4 on ", StringComparison.Ordinal));
         Assert.Equal(Precision.Int4, captioner.GetService<CaptionerMetadata>()!.Precision);
     }
 
@@ -79,10 +88,10 @@ public sealed class QuantisedTinyModelTests
         Assert.EndsWith("Make it writable, or name another by the environment variable MEDVLM_CACHE.", model.Warning, StringComparison.Ordinal);
     }
 
-    static Task<Quality> MeasureAsync(Precision precision, string folder)
+    static Task<Quality> MeasureAsync(Precision precision, string folder, bool gpu = false)
     {
         var full = Path.Combine(TestFolders.Repository, folder);
         Assert.SkipUnless(Directory.Exists(full), "The real images (third-party, never committed) are not beside this checkout.");
-        return Quality.MeasureAsync(precision, full, Token);
+        return Quality.MeasureAsync(precision, gpu, full, Token);
     }
 }

@@ -22,7 +22,7 @@ internal sealed class QuantisedCache(string folder)
     public const string Extension = ".safetensors";
 
     /// <summary>Keys of a file's metadata.</summary>
-    public const string Model = "model", Scheme = "scheme";
+    public const string Model = "model", Scheme = "scheme", OutOfRange = "beyond_float16";
 
     // Raised with every change of the numbers or of the layout.
     const string Version = "1";
@@ -61,11 +61,13 @@ internal sealed class QuantisedCache(string folder)
             return file;
 
         var temporary = Path.Combine(Folder, $"{key}.{Guid.NewGuid():N}{TemporaryExtension}");
+        var metadata = new Dictionary<string, string> { ["format"] = "medvlm-quantised", [Scheme] = scheme, [Model] = model };
+        if (Float16Numbers.Report(tensors, cancellationToken) is { } report)
+            metadata[OutOfRange] = report;
         try
         {
             using (var stream = CreateFile(temporary))
-                QuantisedFile.Write(
-                    stream, tensors, new Dictionary<string, string> { ["format"] = "medvlm-quantised", [Scheme] = scheme, [Model] = model }, cancellationToken);
+                QuantisedFile.Write(stream, tensors, metadata, cancellationToken);
             Rename(temporary, path);
         }
         catch

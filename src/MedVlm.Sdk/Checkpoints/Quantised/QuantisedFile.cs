@@ -91,8 +91,8 @@ internal static class QuantisedFile
         }
     }
 
-    /// <summary>Floats first: then each lies at a multiple of its size.</summary>
-    static List<QuantisedTensor> Order(IReadOnlyList<QuantisedTensor> tensors) => [.. tensors.OrderBy(tensor => tensor.Part.Dtype != TensorDtype.F32)];
+    /// <summary>The widest first: then each lies at a multiple of its size.</summary>
+    static List<QuantisedTensor> Order(IReadOnlyList<QuantisedTensor> tensors) => [.. tensors.OrderByDescending(tensor => tensor.Part.Dtype.Bits)];
 
     static byte[] Header(IReadOnlyList<QuantisedTensor> tensors, IReadOnlyDictionary<string, string> metadata, string checksum)
     {

@@ -26,7 +26,13 @@ internal static unsafe class Quantiser
                         Int8(source, delta, (sbyte*)Data(WeightPart.Int8), (float*)Data(WeightPart.Int8Scale), cancellationToken);
                         break;
                     case WeightPart.Int4:
-                        Int4(source, delta, Data(WeightPart.Int4), (float*)Data(WeightPart.Int4Scale), Data(WeightPart.Int4ZeroPoint), cancellationToken);
+                        Int4(source, delta, Data(WeightPart.Int4), parts, Data(WeightPart.Int4ZeroPoint), cancellationToken);
+                        break;
+                    case WeightPart.Int8Blocks:
+                        Int8Blocks(source, delta, Data(WeightPart.Int8Blocks), (Half*)Data(WeightPart.Int8BlockScale), cancellationToken);
+                        break;
+                    case WeightPart.Float16:
+                        Float16(source, delta, (Half*)Data(WeightPart.Float16), cancellationToken);
                         break;
                     default:
                         Widen.ToFloat32(source, (float*)Data(WeightPart.Float32));
@@ -51,7 +57,8 @@ internal static unsafe class Quantiser
     static WeightPart Form(WeightPart part) => part switch
     {
         WeightPart.Int8Scale => WeightPart.Int8,
-        WeightPart.Int4Scale or WeightPart.Int4ZeroPoint => WeightPart.Int4,
+        WeightPart.Int8BlockScale => WeightPart.Int8Blocks,
+        WeightPart.Int4Scale or WeightPart.Int4Scale16 or WeightPart.Int4ZeroPoint => WeightPart.Int4,
         _ => part,
     };
 
@@ -76,6 +83,54 @@ internal static unsafe class Quantiser
         }, cancellationToken);
     }
 
+    /// <summary>Each block of 32 with a scale of its own. What fills up the last block of a row means zero.</summary>
+    static void Int8Blocks(StoredTensor source, LoraDelta? delta, byte* values, Half* scales, CancellationToken cancellationToken)
+    {
+        const int Size = Int4Quantiser.BlockSize, Zero = 128;
+        int blocks = (int)Int4Quantiser.Blocks(source.Elements / source.Shape[0]);
+        ForRows(source, delta, (first, rows, weights) =>
+        {
+            int inputs = weights.Length / rows;
+            Span<sbyte> numbers = stackalloc sbyte[Size];
+            for (int row = 0; row < rows; row++)
+                for (int block = 0; block < blocks; block++)
+                {
+                    int start = block * Size, count = Math.Min(Size, inputs - start);
+                    long place = (first + row) * blocks + block;
+                    float scale = Int8Quantiser.Quantise(weights.Slice(row * inputs + start, count), numbers[..count]);
+                    if (float.IsNaN(scale))
+                        return false;
+
+                    scales[place] = Float16Numbers.Saturated(scale);
+                    for (int i = 0; i < Size; i++)
+                        values[place * Size + i] = (byte)(Zero + (i < count ? numbers[i] : 0));
+                }
+            return true;
+        }, cancellationToken);
+    }
+
+    static void Float16(StoredTensor source, LoraDelta? delta, Half* values, CancellationToken cancellationToken) =>
+        ForRows(source, delta, (first, rows, weights) =>
+        {
+            Float16Numbers.Convert(weights, new Span<Half>(values + first * (weights.Length / rows), weights.Length));
+            return true;
+        }, cancellationToken);
+
+    static void Int4(
+        StoredTensor source, LoraDelta? delta, byte* values, Dictionary<WeightPart, (QuantisedTensor, NativeBuffer Bytes)> parts, byte* zeroPoints,
+        CancellationToken cancellationToken)
+    {
+        var (single, half) = (parts.GetValueOrDefault(WeightPart.Int4Scale).Bytes, parts.GetValueOrDefault(WeightPart.Int4Scale16).Bytes);
+        int count = (int)(single is null ? half!.Length / (nuint)sizeof(Half) : single.Length / sizeof(float));
+        using var scratch = single is null ? new NativeBuffer((nuint)count * sizeof(float)) : null;
+        var scales = (float*)(single ?? scratch)!.Data;
+        Int4(source, delta, values, scales, zeroPoints, cancellationToken);
+
+        // The numbers are chosen for scales in FP32; narrowing moves a scale by 1/2048 of itself at most, a 130th of a step of the numbers.
+        if (half is not null)
+            Float16Numbers.Convert(new ReadOnlySpan<float>(scales, count), new Span<Half>(half.Data, count));
+    }
+
     static void Int4(StoredTensor source, LoraDelta? delta, byte* values, float* scales, byte* zeroPoints, CancellationToken cancellationToken)
     {
         int blocks = (int)Int4Quantiser.Blocks(source.Elements / source.Shape[0]), bytes = blocks * Int4Quantiser.BlockBytes, halves = (blocks + 1) / 2;
@@ -96,7 +151,7 @@ internal static unsafe class Quantiser
 
     static void ForRows(StoredTensor source, LoraDelta? delta, RowWork work, CancellationToken cancellationToken)
     {
-        long outputs = source.Shape[0], inputs = source.Elements / outputs;
+        long outputs = source.Shape is [var rows, ..] ? rows : 1, inputs = source.Elements / outputs;
         var added = delta?.Rows();
         bool finite = true;
         Widen.CheckType(source);
@@ -106,11 +161,11 @@ internal static unsafe class Quantiser
             (chunk, state, weights) =>
             {
                 long first = chunk * RowsAtOnce;
-                int rows = (int)Math.Min(RowsAtOnce, outputs - first);
-                Widen.ToFloat32(source, first * inputs, weights.AsSpan(0, (int)(rows * inputs)));
+                int count = (int)Math.Min(RowsAtOnce, outputs - first);
+                Widen.ToFloat32(source, first * inputs, weights.AsSpan(0, (int)(count * inputs)));
                 fixed (float* start = weights)
-                    added?.AddTo(first, rows, start);
-                if (!work(first, rows, weights.AsSpan(0, (int)(rows * inputs))))
+                    added?.AddTo(first, count, start);
+                if (!work(first, count, weights.AsSpan(0, (int)(count * inputs))))
                 {
                     Volatile.Write(ref finite, false);
                     state.Stop();

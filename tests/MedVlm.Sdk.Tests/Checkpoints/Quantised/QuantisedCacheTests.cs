@@ -22,8 +22,21 @@ public sealed class QuantisedCacheTests
         using var file = Open(cache, weights);
 
         Assert.Equal(1, created);
-        Assert.Equal(["w/Float32", "w/Int4", "w/Int4Scale", "w/Int4ZeroPoint", "w/Int8", "w/Int8Scale"], file.Tensors.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal(Enum.GetNames<WeightPart>().Select(part => $"w/{part}").Order(StringComparer.Ordinal), file.Tensors.Keys.Order(StringComparer.Ordinal));
         Assert.All(file.Tensors.Values, tensor => Assert.Equal(0, tensor.Offset % (tensor.Dtype.Bits / 8)));
+    }
+
+    [Fact]
+    public void Numbers_beyond_the_range_of_FP16_are_its_largest_and_the_file_says_how_many()
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = SafetensorsFile.Open(folder.Write("w.safetensors", SafetensorsBytes.Of(
+            """{"w":{"dtype":"BF16","shape":[2,2],"data_offsets":[0,8]}}""", 0x80, 0x3F, 0x80, 0x48, 0x80, 0xC8, 0x00, 0x40)));   // 1, 262144, -262144, 2
+
+        using var file = Cache(folder).Open("test", [new QuantisedTensor("w", weights.Tensors["w"], null, WeightPart.Float16, [2, 2])], "model", Token);
+
+        Assert.Equal([1, 65504, -65504, 2], Floats(file, "w"));
+        Assert.Equal("2 weights, in \"w\"", file.Metadata[QuantisedCache.OutOfRange]);
     }
 
     [Fact]

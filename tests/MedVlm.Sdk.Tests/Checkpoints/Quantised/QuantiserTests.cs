@@ -29,6 +29,18 @@ public sealed class QuantiserTests
     });
 
     [Fact]
+    public void Fp16_is_the_nearest_number_and_never_infinite() => Gen.Float[-1e9f, 1e9f].Array[0, 100].Sample(row =>
+    {
+        row = [.. row.Select((value, i) => i % 2 == 0 ? value : value * 1e-9f)];
+        var numbers = new Half[row.Length];
+        Float16Numbers.Convert(row, numbers);
+
+        for (int i = 0; i < row.Length; i++)
+            Assert.Equal(Math.Abs(row[i]) >= 65504 ? (Half)(MathF.Sign(row[i]) * 65504f) : (Half)row[i], numbers[i]);
+        Assert.Equal(row.Count(value => Math.Abs(value) > 65504), Float16Numbers.OutOfRange(row));
+    });
+
+    [Fact]
     public void Int4_is_never_worse_than_rounding_over_the_blocks_range() => s_rows.Sample(row =>
     {
         var back = Int4(row);

@@ -1,0 +1,56 @@
+using System.Runtime.InteropServices;
+using MedVlm.Checkpoints;
+using MedVlm.Graphs;
+using Microsoft.ML.OnnxRuntime;
+using Microsoft.ML.OnnxRuntime.Tensors;
+
+namespace MedVlm.Inference;
+
+/// <summary>Memory that keys and values lie in, on the device that computes them, in the format that its graphs compute in.</summary>
+internal sealed class DeviceMemory : IDisposable
+{
+    readonly OrtMemoryInfo _info;
+    readonly OrtAllocator? _allocator;
+
+    DeviceMemory(ElementType floats, OrtMemoryInfo info, OrtAllocator? allocator) => (Floats, _info, _allocator) = (floats, info, allocator);
+
+    /// <summary>FP32 or FP16.</summary>
+    public ElementType Floats { get; }
+
+    /// <summary>Bytes of a number.</summary>
+    public int Size => Floats == ElementType.Float16 ? sizeof(ushort) : sizeof(float);
+
+    /// <summary>Main memory.</summary>
+    public static DeviceMemory Host(ElementType floats = ElementType.Float32) => new(floats, OrtMemoryInfo.DefaultInstance, null);
+
+    /// <summary>What a session allocates from: the memory of its GPU.</summary>
+    /// <param name="session">The session; it must outlive the memory.</param>
+    /// <param name="info">Whose memory.</param>
+    /// <param name="floats">FP32 or FP16.</param>
+    public static DeviceMemory Of(InferenceSession session, OrtMemoryInfo info, ElementType floats) => new(floats, info, new OrtAllocator(session, info));
+
+    /// <summary>Takes memory, cleared where it is the host's.</summary>
+    /// <returns>The memory, to be disposed, and its address.</returns>
+    /// <exception cref="OutOfMemoryException">The host has not that much.</exception>
+    /// <exception cref="OnnxRuntimeException">The device has not that much.</exception>
+    public unsafe (IDisposable Memory, nint Address) Allocate(long bytes)
+    {
+        if (_allocator is not null)
+        {
+            // Not cleared: attention reads no further than a slot's length.
+            var allocation = _allocator.Allocate(checked((uint)bytes));
+            return (allocation, allocation.DangerousGetHandle());
+        }
+
+        var buffer = new NativeBuffer(checked((nuint)bytes));
+        NativeMemory.Clear(buffer.Data, buffer.Length);
+        return (buffer, (nint)buffer.Data);
+    }
+
+    /// <summary>A part of allocated memory as a tensor.</summary>
+    public OrtValue View(nint address, long[] shape) => OrtValue.CreateTensorValueWithData(
+        _info, Floats == ElementType.Float16 ? TensorElementType.Float16 : TensorElementType.Float, shape, address,
+        shape.Aggregate((long)Size, (bytes, size) => bytes * size));
+
+    public void Dispose() => _allocator?.Dispose();
+}

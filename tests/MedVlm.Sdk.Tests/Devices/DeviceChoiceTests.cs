@@ -1,0 +1,91 @@
+using MedVlm.Devices;
+using Microsoft.Extensions.Options;
+
+namespace MedVlm.Tests.Devices;
+
+/// <summary>Where a model runs: what the option says, on machines with and without GPUs.</summary>
+public sealed class DeviceChoiceTests
+{
+    static readonly ComputeDevice s_processor = new(DeviceKind.Cpu, "Some CPU", 32L << 30, 16L << 30);
+    static readonly ComputeDevice s_small = new(DeviceKind.Cuda, "RTX 3060", 12L << 30, 11L << 30) { Index = 0, Id = "GPU-aaaa" };
+    static readonly ComputeDevice s_large = new(DeviceKind.Cuda, "RTX 5080", 16L << 30, 15L << 30) { Index = 1, Id = "GPU-bbbb" };
+
+    static DeviceChoice Choose(string wanted, ComputeDevice[] gpus, bool cuda = true, string? visible = null, string? order = "PCI_BUS_ID", string[]? problems = null) =>
+        DeviceChoice.Of(wanted, new DeviceChoice.Machine(
+            () => s_processor, () => new GpuList(gpus, problems ?? []), () => cuda ? ["CUDAExecutionProvider", "CPUExecutionProvider"] : ["CPUExecutionProvider"],
+            name => name switch { "CUDA_VISIBLE_DEVICES" => visible, "CUDA_DEVICE_ORDER" => order, _ => null }));
+
+    [Fact]
+    public void Auto_takes_the_GPU_with_the_most_free_memory()
+    {
+        var choice = Choose("auto", [s_small, s_large]);
+
+        Assert.Equal(("RTX 5080", 1, null), (choice.Device.Name, choice.Device.Ordinal, choice.Notice));
+        Assert.Equal("RTX 3060", Choose("auto", [s_small, s_large with { FreeMemoryBytes = 1 << 30 }]).Device.Name);
+    }
+
+    [Fact]
+    public void Auto_takes_the_processor_where_there_is_no_GPU()
+    {
+        Assert.Equal(new DeviceChoice(s_processor, null), Choose("auto", []));
+        Assert.Equal(new DeviceChoice(s_processor, null), Choose("auto", [], cuda: false));
+    }
+
+    [Fact]
+    public void A_GPU_that_the_native_package_cannot_use_is_told() => Assert.Equal(
+        "The model runs on the processor although there is a GPU (RTX 5080): the native ONNX Runtime that the application references runs on the CPU only. "
+        + "Reference Microsoft.ML.OnnxRuntime.Gpu in its place, or set Device to \"cpu\".", Choose("auto", [s_large], cuda: false).Notice);
+
+    [Fact]
+    public void A_GPU_that_does_not_answer_is_told() =>
+        Assert.Equal("The model runs on the processor: no GPU can be used. GPU 0 is left out.", Choose("auto", [], problems: ["GPU 0 is left out."]).Notice);
+
+    [Theory]
+    [InlineData("cpu", "Some CPU"), InlineData("CPU", "Some CPU"), InlineData("cuda", "RTX 5080"), InlineData("cuda:0", "RTX 3060"), InlineData("CUDA:1", "RTX 5080")]
+    public void The_option_names_a_device(string wanted, string expected) => Assert.Equal(expected, Choose(wanted, [s_small, s_large]).Device.Name);
+
+    [Fact]
+    public void A_GPU_that_is_asked_for_and_is_not_there_is_an_error()
+    {
+        Assert.Equal("Device is \"cuda:2\", but CUDA sees 2 GPUs here, counted from 0.", Assert.Throws<MedVlmException>(() => Choose("cuda:2", [s_small, s_large])).Message);
+        Assert.Equal(
+            "Device is \"cuda\", but CUDA sees no GPU here. Set Device to \"cpu\" to run without one.", Assert.Throws<MedVlmException>(() => Choose("cuda", [])).Message);
+        Assert.Equal(
+            "The native ONNX Runtime that the application references runs on the CPU only. Reference Microsoft.ML.OnnxRuntime.Gpu in its place to use a GPU, or set Device to \"cpu\".",
+            Assert.Throws<NativeRuntimeException>(() => Choose("cuda", [s_large], cuda: false)).Message);
+    }
+
+    // ---- CUDA's order ----
+
+    [Theory]
+    [InlineData(null, "RTX 3060 0, RTX 5080 1"), InlineData("1", "RTX 5080 0"), InlineData("1,0", "RTX 5080 0, RTX 3060 1"), InlineData("GPU-bb", "RTX 5080 0")]
+    [InlineData("", ""), InlineData("7", ""), InlineData("0,-1,1", "RTX 3060 0"), InlineData("GPU-cc,0", "")]
+    public void CUDA_counts_what_CUDA_VISIBLE_DEVICES_leaves(string? visible, string expected) => Assert.Equal(expected, string.Join(", ",
+        CudaOrdinals.Visible([s_small, s_large], name => name == "CUDA_VISIBLE_DEVICES" ? visible : "PCI_BUS_ID").Select(gpu => $"{gpu.Name} {gpu.Ordinal}")));
+
+    [Fact]
+    public void Unequal_GPUs_in_an_unknown_order_are_refused_and_equal_ones_are_not()
+    {
+        var error = Assert.Throws<MedVlmException>(() => Choose("auto", [s_small, s_large], order: null));
+
+        Assert.Equal(
+            "This machine has unequal GPUs (RTX 3060, RTX 5080), and CUDA's order of them is not known: set the environment variable CUDA_DEVICE_ORDER to PCI_BUS_ID, "
+            + "or CUDA_VISIBLE_DEVICES to the UUID of one, or the option Device to \"cpu\".", error.Message);
+        Assert.Equal(1, Choose("cuda:1", [s_large with { Index = 0 }, s_large], order: null).Device.Ordinal);
+        Assert.Equal(0, Choose("cuda", [s_small, s_large], order: null, visible: "GPU-bbbb").Device.Ordinal);
+    }
+
+    [Fact]
+    public void Of_a_GPU_that_is_cut_up_CUDA_sees_the_first_instance()
+    {
+        var (first, second) = (s_large with { IsMigInstance = true, Id = "MIG-1" }, s_large with { IsMigInstance = true, Id = "MIG-2" });
+
+        Assert.Equal(["MIG-1"], CudaOrdinals.Visible([first, second], _ => null).Select(gpu => gpu.Id));
+        Assert.Equal(["MIG-2"], CudaOrdinals.Visible([first, second], name => name == "CUDA_VISIBLE_DEVICES" ? "MIG-2" : null).Select(gpu => gpu.Id));
+    }
+
+    [Theory]
+    [InlineData("gpu"), InlineData("cuda:"), InlineData("cuda:x"), InlineData("")]
+    public async Task A_device_that_is_none_is_refused_as_an_option(string device) => await Assert.ThrowsAsync<OptionsValidationException>(
+        () => MedicalCaptioner.LoadAsync(new MedicalCaptionerOptions { Model = TestFolders.TinyModel, Device = device }, cancellationToken: TestContext.Current.CancellationToken));
+}
