@@ -22,6 +22,8 @@ internal static class Program
           layerwise <folder>           LLaVA-Med in FP32 with one layer in memory at a time: prefill and greedy decode steps.
               --tokens 4
           load <folder>                One load.
+          memory <folder>              Peak of the process over a batch that fills all slots, beside the memory plan.
+              --slots N  --images N  --tokens 16
           quality                      TinyModel: captions in INT8 and INT4 compared with FP32's.
               --images FOLDER          Images with references.json (default: samples/images; may be repeated)
           errors <folder>              Error that INT8 and INT4 leave in a checkpoint's weights.
@@ -54,6 +56,7 @@ internal static class Program
                 case "machine": MachineCommand.Run(); return 0;
                 case "steady": await SteadyCommand.RunAsync(arguments); return 0;
                 case SteadyCommand.FirstCaption: await SteadyCommand.FirstCaptionAsync(arguments); return 0;
+                case "memory": await MemoryCommand.RunAsync(arguments); return 0;
                 case "leak": await LeakCommand.RunAsync(arguments); return 0;
                 default:
                     Console.Error.WriteLine(Usage);
