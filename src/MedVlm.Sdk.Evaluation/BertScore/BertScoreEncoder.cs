@@ -55,7 +55,7 @@ public sealed class BertScoreEncoder : IDisposable, IAsyncDisposable
     static BertScoreEncoder Load(string model, int? layer, RuntimeSettings settings, CancellationToken cancellationToken)
     {
         OnnxRuntimeEnvironment.Ensure();
-        var checkpoint = Checkpoint.Open(ModelLocator.Find(model));
+        var checkpoint = Checkpoint.Open(ModelLocator.Find(model), autoClass: "AutoModel");
         try
         {
             var encoder = EncoderRegistry.Create(checkpoint);

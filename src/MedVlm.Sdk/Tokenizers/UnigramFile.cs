@@ -14,10 +14,11 @@ internal static class UnigramFile
     // The largest that is in use (mDeBERTa's, 250,000 pieces) has 4 MB.
     const int LargestFile = 32 << 20, LargestPiece = 256;
 
-    const int Unigram = 1;
+    /// <summary>model_type in sentencepiece_model.proto.</summary>
+    public const int Unigram = 1;
 
-    // Types of pieces in sentencepiece_model.proto.
-    const int Normal = 1, Unknown = 2, Control = 3;
+    /// <summary>Types of pieces in sentencepiece_model.proto.</summary>
+    public const int Normal = 1, Unknown = 2, Control = 3;
 
     /// <summary>What the reference adds behind the file's pieces.</summary>
     const string Mask = "[MASK]";

@@ -25,7 +25,7 @@ internal sealed class EncoderTokenizer
     readonly Tokenizer _tokenizer;
     readonly bool _prefixBlank;
 
-    EncoderTokenizer(Tokenizer tokenizer, bool prefixBlank, int maxTokens)
+    internal EncoderTokenizer(Tokenizer tokenizer, bool prefixBlank, int maxTokens)
     {
         (_tokenizer, _prefixBlank, MaxTokens) = (tokenizer, prefixBlank, maxTokens);
         (Start, End) = (tokenizer.TokenId("[CLS]"), tokenizer.TokenId("[SEP]"), tokenizer.TokenId("<s>"), tokenizer.TokenId("</s>")) switch
