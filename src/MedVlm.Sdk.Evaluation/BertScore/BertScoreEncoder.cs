@@ -10,6 +10,7 @@ namespace MedVlm.Evaluation;
 public sealed class BertScoreEncoder : IDisposable, IAsyncDisposable
 {
     readonly EncoderSession _session;
+    long _textsEncoded;
 
     BertScoreEncoder(string model, int layer, TextEncoder encoder, EncoderTokenizer tokenizer, EncoderSession session)
     {
@@ -77,8 +78,16 @@ public sealed class BertScoreEncoder : IDisposable, IAsyncDisposable
         }
     }
 
+    /// <summary>Texts that have been encoded so far.</summary>
+    internal long TextsEncoded => Interlocked.Read(ref _textsEncoded);
+
     /// <summary>Hidden states [B, T, D] of texts that have one number of tokens.</summary>
-    internal float[] Encode(IReadOnlyList<int[]> texts, CancellationToken cancellationToken) => _session.Run(texts, cancellationToken);
+    internal float[] Encode(IReadOnlyList<int[]> texts, CancellationToken cancellationToken)
+    {
+        var states = _session.Run(texts, cancellationToken);
+        Interlocked.Add(ref _textsEncoded, texts.Count);
+        return states;
+    }
 
     /// <summary>Frees the session and the weights.</summary>
     public void Dispose() => _session.Dispose();

@@ -1,17 +1,11 @@
 using MedVlm.Tests.Checkpoints;
+using static MedVlm.Evaluation.Tests.BertScore.EncoderGolden;
 
 namespace MedVlm.Evaluation.Tests.BertScore;
 
 public sealed class BertScorerTests
 {
     static CancellationToken Token => TestContext.Current.CancellationToken;
-
-    static string Checkpoint(string name)
-    {
-        var golden = new EncoderGolden(name);
-        Assert.SkipUnless(Directory.Exists(golden.Folder), "This goldens folder has no encoders.");
-        return golden.Folder;
-    }
 
     static Task<BertScoreEncoder> Load(string name = "bert", int layer = 2) => BertScoreEncoder.LoadAsync(Checkpoint(name), layer, threads: 1, Token);
 
@@ -84,6 +78,9 @@ public sealed class BertScorerTests
 
         var all = await F1(scorer, pairs);
 
+        int distinct = pairs.SelectMany(pair => pair.References.Append(pair.Candidate)).Distinct().Count();
+        Assert.InRange(distinct, 3000, 4990);
+        Assert.Equal(distinct, encoder.TextsEncoded);   // what stands in the set twice is encoded once, in whatever chunk it comes again
         foreach (int i in (int[])[0, 1, 1234, 2499])
             Assert.Equal((await F1(scorer, pairs[i]))[0], all[i], 1e-5);
 

@@ -6,6 +6,9 @@ namespace MedVlm.Evaluation.Tests.BertScore;
 /// <summary>A tiny checkpoint with what transformers and bert-score give for it (tests/goldens/components/encoders/notes.md).</summary>
 internal sealed class EncoderGolden(string name)
 {
+    /// <summary>The folder of one in the repository, for tests that need a checkpoint and no reference's values.</summary>
+    public static string Checkpoint(string name) => Path.Combine(TestFolders.Repository, "tests", "goldens", "components", "encoders", name);
+
     static string Root => Path.Combine(TestFolders.Goldens, "components", "encoders");
 
     /// <summary>One row for each checkpoint on disk.</summary>
