@@ -198,6 +198,21 @@ public sealed class BertScorerTests
             Assert.Equal(-1, Assert.Single(await F1(new BertScorer(encoder, options), new CaptionPair("1", ["a"], ""))));   // (0 - 0.5) / (1 - 0.5)
     }
 
+    [Theory]
+    [InlineData("deberta-v2", "config.json")]
+    [InlineData("deberta-v2-absolute", "tokenizer_config.json")]
+    public void Damaged_configurations_are_refused_or_run(string name, string file)
+    {
+        using var folder = new TemporaryFolder();
+        Copy(name, folder.Path);
+        Fuzz.Run<MedVlmException>([File.ReadAllBytes(folder.File(file))], bytes =>
+        {
+            File.WriteAllBytes(folder.File(file), bytes);
+            using var encoder = BertScoreEncoder.LoadAsync(folder.Path, layer: 1, threads: 1, Token).GetAwaiter().GetResult();
+            encoder.Encode([encoder.Tokenizer.Encode("Axial CT of the chest, no fracture.")], Token);
+        });
+    }
+
     static void Copy(string name, string folder)
     {
         Directory.CreateDirectory(folder);

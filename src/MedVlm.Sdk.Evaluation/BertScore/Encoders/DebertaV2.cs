@@ -10,6 +10,9 @@ internal sealed class DebertaV2 : DebertaFamily
 
     public DebertaV2(DebertaConfig config) : base(config)
     {
+        Require(
+            config.PositionBuckets < 1 || config.PositionBuckets > 1 && config.PositionBuckets / 2 < config.LargestDistance - 1, "position_buckets",
+            $"{config.PositionBuckets} beside {config.LargestDistance} relative positions");
         Require(config.NormRelEbd.Trim() is "none" or "layer_norm", "norm_rel_ebd", config.NormRelEbd);
         Require(config.ConvKernelSize <= 0 || config.ConvKernelSize % 2 == 1 && config.ConvKernelSize < 64, "conv_kernel_size", $"{config.ConvKernelSize}");
         if (config.ConvKernelSize > 0)
