@@ -28,6 +28,9 @@ internal static class Program
               --images FOLDER          Images with references.json (default: samples/images; may be repeated)
           errors <folder>              Error that INT8 and INT4 leave in a checkpoint's weights.
               --all                    Of each tensor
+          bertscore <folder>           BERTScore of made-up captions of ROCOv2's lengths, pairs per second. The folder is an encoder's checkpoint, or
+                                       "minilm" or "deberta-xlarge": one of that size with random weights, for the time it takes.
+              --layer N  --pairs 2000  --vocabulary FILE   (a vocab.txt; default: BLIP's, which is BERT's)
           machine                      What the machine can do: memory read rate, and a plain matrix product in ONNX Runtime.
           steady                       TinyModel: cold start to the first caption, and captions per second.
           leak                         TinyModel: memory over a thousand captions, and a hundred loads.
@@ -53,6 +56,7 @@ internal static class Program
                 case "load": LoadCommand.Run(arguments); return 0;
                 case "quality": await QualityCommand.RunAsync(arguments); return 0;
                 case "errors": QualityCommand.Errors(arguments); return 0;
+                case "bertscore": await BertScoreCommand.RunAsync(arguments); return 0;
                 case "machine": MachineCommand.Run(); return 0;
                 case "steady": await SteadyCommand.RunAsync(arguments); return 0;
                 case SteadyCommand.FirstCaption: await SteadyCommand.FirstCaptionAsync(arguments); return 0;

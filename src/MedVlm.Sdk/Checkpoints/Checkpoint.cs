@@ -14,7 +14,9 @@ internal sealed class Checkpoint : IDisposable
     readonly List<SafetensorsFile> shards = [];
     readonly List<Checkpoint> companions = [];
 
-    Checkpoint(string folder) => Folder = folder;
+    readonly string autoClass;
+
+    Checkpoint(string folder, string autoClass) => (Folder, this.autoClass) = (folder, autoClass);
 
     /// <summary>The folder, as an absolute path.</summary>
     public string Folder { get; }
@@ -24,9 +26,11 @@ internal sealed class Checkpoint : IDisposable
 
     /// <summary>Opens the folder's weights; their headers are checked, their data is mapped.</summary>
     /// <exception cref="CheckpointException">A file is missing or damaged, or the weights are in a format that is never read.</exception>
-    public static Checkpoint Open(string folder)
+    /// <param name="folder">The folder.</param>
+    /// <param name="autoClass">The class of transformers that reads such a model, for the message about weights in pickle format.</param>
+    public static Checkpoint Open(string folder, string autoClass = "AutoModelForImageTextToText")
     {
-        var checkpoint = new Checkpoint(Path.GetFullPath(folder));
+        var checkpoint = new Checkpoint(Path.GetFullPath(folder), autoClass);
         try
         {
             checkpoint.OpenWeights();
@@ -123,7 +127,7 @@ internal sealed class Checkpoint : IDisposable
 
     CheckpointException NoWeights() => Directory.EnumerateFiles(Folder, "pytorch_model*.bin").Any()
         ? new("pytorch_model.bin: weights in pickle format are never read, because a pickle can run code. Convert them once in Python: "
-            + "AutoModelForImageTextToText.from_pretrained(folder).save_pretrained(folder, safe_serialization=True); "
+            + $"{autoClass}.from_pretrained(folder).save_pretrained(folder, safe_serialization=True); "
             + "or take a revision of the model that has model.safetensors.")
         : new($"{WeightsFile}: the folder {Fault.Quote(Folder)} has neither {WeightsFile} nor {IndexFile}. "
             + "The download is incomplete: fetch the checkpoint again.");

@@ -16,6 +16,9 @@ internal static class ActivationWords
     /// <summary><c>x · sigmoid(x)</c>. QuickGelu computes <c>x · sigmoid(alpha · x)</c>.</summary>
     public static Tensor Silu(this Tensor x) => x.Graph.Node("QuickGelu", [x], x.Width, [("alpha", 1f)], GraphBuilder.Microsoft);
 
+    /// <summary>Hyperbolic tangent (<c>tanh</c>).</summary>
+    public static Tensor Tanh(this Tensor x) => x.Graph.Node("Tanh", [x], x.Width);
+
     /// <summary>Gated MLP: <c>down(silu(gate(x)) · up(x))</c> (arXiv:2002.05202), [..., D] to [..., D].</summary>
     public static Tensor SwiGlu(
         this Tensor x, Weights w, int intermediateSize, bool bias = false,

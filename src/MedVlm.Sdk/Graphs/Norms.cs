@@ -6,7 +6,9 @@ internal static class NormWords
     /// <summary><c>(x - mean) / sqrt(variance + eps) * weight + bias</c> (torch.nn.LayerNorm).</summary>
     public static Tensor LayerNorm(this Tensor x, Weights w, float epsilon)
     {
-        var (weight, bias) = (w.Get(x.Graph, ".weight", [x.Width]), w.Get(x.Graph, ".bias", [x.Width]));
+        // BERT's first checkpoints came from TensorFlow and keep its names.
+        var (gain, shift) = w.Has(".gamma") ? (".gamma", ".beta") : (".weight", ".bias");
+        var (weight, bias) = (w.Get(x.Graph, gain, [x.Width]), w.Get(x.Graph, shift, [x.Width]));
         return x.Graph.Node("LayerNormalization", [x, weight, bias], x.Width, [("axis", -1), ("epsilon", epsilon)], scope: w.Path);
     }
 

@@ -24,13 +24,15 @@ internal sealed class Tokenizer
     }
 
     /// <summary>
-    /// Reads a tokenizer.json, a SentencePiece tokenizer.model, or a BERT's vocab.txt; with the tokenizer_config.json beside it where it matters.
+    /// Reads a tokenizer.json, a SentencePiece tokenizer.model, a BERT's vocab.txt, or a GPT-2's vocab.json with the merges.txt beside it;
+    /// with the tokenizer_config.json beside it where it matters.
     /// </summary>
     /// <exception cref="CheckpointException">The file is missing, malformed, or of a kind that this library does not run.</exception>
     public static Tokenizer Load(string path) => Path.GetFileName(path) switch
     {
         SentencePieceFile.FileName => SentencePieceFile.Load(path),
         VocabularyText.FileName => VocabularyText.Load(path),
+        MergesText.VocabularyFile => MergesText.Load(path),
         _ => TokenizerJson.Load(path),
     };
 

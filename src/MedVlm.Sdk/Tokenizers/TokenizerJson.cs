@@ -46,7 +46,8 @@ internal static class TokenizerJson
             { IsNull: false } type when type.Text() == "BPE" =>
                 root["model"]["byte_fallback"].Flag(fallback: false) ? ByteFallbackJson.Read(root) : ByteLevelJson.Read(root),
             { IsNull: false } type when type.Text() == "WordPiece" => WordPieceJson.Read(root, config?.Invoke() ?? new BertConfig()),
-            var type => throw type.Unsupported("\"BPE\"", "\"WordPiece\""),
+            { IsNull: false } type when type.Text() == "Unigram" => UnigramJson.Read(root),
+            var type => throw type.Unsupported("\"BPE\"", "\"WordPiece\"", "\"Unigram\""),
         };
     }
 

@@ -25,6 +25,17 @@ public sealed class SnippetTests
     }
 
     [Fact]
+    public async Task Bert_score_prints_precision_recall_and_f1()
+    {
+        var checkpoint = Path.Combine(TestFolders.Repository, "tests", "goldens", "components", "encoders", "roberta");
+        Evaluation.CaptionPair[] pairs = [new("1", ["Axial CT of the chest."], "Axial CT."), new("2", ["No fracture."], "No fracture.")];
+
+        Assert.Matches(
+            @"^BERTScore-IDF P: [01][.,]\d{4}\r?\nBERTScore-IDF R: [01][.,]\d{4}\r?\nBERTScore-IDF F1: [01][.,]\d{4}\r?\n$",
+            await OutputAsync(() => BertScores.RunAsync(checkpoint, layer: 2, pairs)));
+    }
+
+    [Fact]
     public async Task Image_detail_is_an_option()
     {
         await using var captioner = await MedicalCaptioner.LoadAsync(TinyModel.Path, Token);

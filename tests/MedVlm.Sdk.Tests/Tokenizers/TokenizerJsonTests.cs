@@ -11,7 +11,7 @@ public sealed class TokenizerJsonTests
     const string Refusal = " This library cannot run this tokenizer.";
 
     [Theory]
-    [InlineData("model.type", "\"Unigram\"", "model.type is \"Unigram\"; supported are \"BPE\", \"WordPiece\"." + Refusal)]
+    [InlineData("model.type", "\"WordLevel\"", "model.type is \"WordLevel\"; supported are \"BPE\", \"WordPiece\", \"Unigram\"." + Refusal)]
     [InlineData("model", "[]", "model is an array; expected is an object." + Advice)]
     [InlineData("model", null, "model is missing; expected is an object." + Advice)]
     [InlineData("model.dropout", "0.1", "model.dropout is 0.1; supported is none." + Refusal)]
