@@ -40,10 +40,11 @@ internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedical
     }
 
     public async IAsyncEnumerable<CaptionResult> CaptionBatchAsync(
-        IAsyncEnumerable<CaptionRequest> requests, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+        IAsyncEnumerable<CaptionRequest> requests, CaptionBatchOptions? options = null,
+        [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         var captioner = await LoadAsync(cancellationToken).ConfigureAwait(false);
-        await foreach (var result in captioner.CaptionBatchAsync(requests, cancellationToken).ConfigureAwait(false))
+        await foreach (var result in captioner.CaptionBatchAsync(requests, options, cancellationToken).ConfigureAwait(false))
             yield return result;
     }
 

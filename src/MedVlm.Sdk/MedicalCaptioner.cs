@@ -130,12 +130,12 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
 
     /// <inheritdoc/>
     public IAsyncEnumerable<CaptionResult> CaptionBatchAsync(
-        IAsyncEnumerable<CaptionRequest> requests, CancellationToken cancellationToken = default)
+        IAsyncEnumerable<CaptionRequest> requests, CaptionBatchOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(requests);
 
         // Twice the slots: while half of them decode, the images of the others are read.
-        return CaptionBatch.RunAsync(this, requests, maxInFlight: 2 * _slots, cancellationToken);
+        return CaptionBatch.RunAsync(this, requests, maxInFlight: 2 * _slots, options, cancellationToken);
     }
 
     /// <inheritdoc/>

@@ -17,6 +17,8 @@ internal static class Program
               --rows 1,4,8  --prefill 900  --past 900
           vision <folder>              Vision tower of a checkpoint.
               --tiles 1,4
+          overlap <folder>             Vision tower between decode steps, and beside them on another thread: the same work.
+              --rows 8  --steps 8  --images 2  --past 400
           layers <family>              One layer of the vision tower and one of the decoder, in the family's true size: time, and where it goes.
               --width 1024 --height 768   Size of the image
           layerwise <folder>           LLaVA-Med in FP32 with one layer in memory at a time: prefill and greedy decode steps.
@@ -46,6 +48,7 @@ internal static class Program
                 case "synthetic": return await SyntheticCommand.RunAsync(arguments);
                 case "decoder": DecoderCommand.Run(arguments); return 0;
                 case "vision": VisionCommand.Run(arguments); return 0;
+                case "overlap": OverlapCommand.Run(arguments); return 0;
                 case "layers": LayersCommand.Run(arguments); return 0;
                 case "layerwise": LayerwiseCommand.Run(arguments); return 0;
                 case "load": LoadCommand.Run(arguments); return 0;
