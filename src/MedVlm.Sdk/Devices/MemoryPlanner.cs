@@ -6,7 +6,13 @@ namespace MedVlm.Devices;
 /// <param name="MaxDeviceMemoryMiB">Memory that all may take together.</param>
 internal sealed record PlanRequest(Precision Precision = Precision.Auto, int? Slots = null, int? MaxDeviceMemoryMiB = null)
 {
-    public static PlanRequest Of(MedicalCaptionerOptions options) => new(options.Precision, options.Slots, options.MaxDeviceMemoryMiB);
+    public static PlanRequest Of(MedicalCaptionerOptions options) => new(options.Precision, options.Slots, options.MaxDeviceMemoryMiB)
+    {
+        VisionCacheBytes = options.VisionCacheMiB * (1L << 20),
+    };
+
+    /// <summary>Main memory for image features that are kept for images that come again.</summary>
+    public long VisionCacheBytes { get; init; }
 
     /// <summary>Precisions that may be chosen; null: all that the device computes in.</summary>
     public IReadOnlyList<Precision>? Runnable { get; init; }
@@ -42,7 +48,7 @@ internal static class MemoryPlanner
         var candidates = new List<MemoryPlanCandidate>();
         foreach (var precision in precisions)
             foreach (int slots in request.Slots is { } wanted ? [wanted] : SlotsThatHelp(footprint, precision, device.Kind))
-                candidates.Add(Candidate(footprint, precision, slots, device.Kind, budget));
+                candidates.Add(Candidate(footprint, precision, slots, device.Kind, budget, request.VisionCacheBytes));
 
         // Candidates are in order of quality, then of slots.
         var fitting = candidates.Where(candidate => candidate.Fits && request.Runnable?.Contains(candidate.Precision) != false).ToList();
@@ -52,7 +58,7 @@ internal static class MemoryPlanner
         };
     }
 
-    static MemoryPlanCandidate Candidate(ModelFootprint model, Precision precision, int slots, DeviceKind device, long budget)
+    static MemoryPlanCandidate Candidate(ModelFootprint model, Precision precision, int slots, DeviceKind device, long budget, long visionCache)
     {
         // 4-bit weights are no faster than FP32 where a matrix meets hundreds of rows: on a CPU the vision tower then takes INT8.
         var vision = precision == Precision.Int4 && device == DeviceKind.Cpu ? Precision.Int8 : precision;
@@ -66,7 +72,7 @@ internal static class MemoryPlanner
         return new MemoryPlanCandidate(precision, slots)
         {
             WeightBytes = weights, KvCacheBytes = cache, WorkspaceBytes = workspace,
-            OverheadBytes = device == DeviceKind.Cpu ? CpuOverhead : CudaOverhead, BudgetBytes = budget,
+            OverheadBytes = device == DeviceKind.Cpu ? CpuOverhead + visionCache : CudaOverhead, BudgetBytes = budget,
         };
     }
 

@@ -56,6 +56,22 @@ internal sealed class KvCache : IDisposable
     /// <summary>The values of some slots of a layer, [rows, K, S, d], as a view of the cache.</summary>
     public OrtValue Values(int layer, int firstSlot, int rows) => View(_values[layer], firstSlot, rows);
 
+    /// <summary>A copy of a slot's keys and of its values, for each layer [K, S, d].</summary>
+    public (float[][] Keys, float[][] Values) Read(int slot) =>
+        ([.. _keys.Select(keys => Slot(keys, slot).ToArray())], [.. _values.Select(values => Slot(values, slot).ToArray())]);
+
+    /// <summary>Puts such a copy into a slot.</summary>
+    public void Write(int slot, float[][] keys, float[][] values)
+    {
+        for (int layer = 0; layer < _shape.Layers; layer++)
+        {
+            keys[layer].CopyTo(Slot(_keys[layer], slot));
+            values[layer].CopyTo(Slot(_values[layer], slot));
+        }
+    }
+
+    unsafe Span<float> Slot(NativeBuffer buffer, int slot) => new(buffer.Data + slot * SlotBytes, checked((int)(SlotBytes / sizeof(float))));
+
     public void Dispose()
     {
         foreach (var buffer in (NativeBuffer?[])[.. _keys, .. _values])
