@@ -30,9 +30,13 @@ internal static class Program
               --all                    Of each tensor
           machine                      What the machine can do: memory read rate, and a plain matrix product in ONNX Runtime.
           steady                       TinyModel: cold start to the first caption, and captions per second.
+          throughput <folder>          Images per second of a checkpoint: one call after another, and batches with 1 and 8 slots; where the time goes.
+              --images 64  --tokens 32  --slots 1,8  --edge N (longest edge of an image; default: the checkpoint's)  --vision-cache-mib 0
+          callers                      TinyModel: many callers at once, mixed prompts and images; fails on a mix-up, or where something is left behind.
+              --callers 8  --captions 10000  --slots 8
           leak                         TinyModel: memory over a thousand captions, and a hundred loads.
 
-        decoder, vision, synthetic, layers and load: --precision fp32, int8 or int4 (the last two quantise at the first load: MEDVLM_CACHE).
+        decoder, vision, overlap, throughput, synthetic, layers and load: --precision fp32, int8 or int4 (the last two quantise at the first load: MEDVLM_CACHE).
         All but synth and machine: --threads N, --runs N, --session-entry KEY=VALUE (ONNX Runtime's session configuration).
         decoder and vision: --profile FOLDER keeps ONNX Runtime's profile there and prints a line for each operator.
         """;
@@ -57,6 +61,8 @@ internal static class Program
                 case "machine": MachineCommand.Run(); return 0;
                 case "steady": await SteadyCommand.RunAsync(arguments); return 0;
                 case SteadyCommand.FirstCaption: await SteadyCommand.FirstCaptionAsync(arguments); return 0;
+                case "throughput": await ThroughputCommand.RunAsync(arguments); return 0;
+                case "callers": return await CallersCommand.RunAsync(arguments);
                 case "leak": await LeakCommand.RunAsync(arguments); return 0;
                 default:
                     Console.Error.WriteLine(Usage);
