@@ -7,10 +7,11 @@ using Microsoft.Extensions.Options;
 // appsettings.json lies beside the application, wherever it is started from.
 var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { Args = args, ContentRootPath = AppContext.BaseDirectory });
 
-var captioner = builder.Services.AddMedicalCaptioner();
+var captioner = builder.Services.AddMedicalCaptioner().UseOpenTelemetry();
 if (string.IsNullOrEmpty(builder.Configuration["MedVlm:Model"]))
     captioner.UseTinyModel();
 builder.Services.AddInbox();
+builder.Services.AddConsoleTelemetry(builder.Configuration);
 
 try
 {

@@ -34,7 +34,7 @@ public sealed record Caption
 
 /// <summary>Wall-clock time of a caption's stages. With several captions at once each counts the time that it took part in.</summary>
 /// <param name="Preprocess">Decoding, resizing, tokenizing.</param>
-/// <param name="Queue">Waiting for a free slot.</param>
+/// <param name="Queue">Waiting: for a turn among the callers, for the vision tower, for a free slot.</param>
 /// <param name="Vision">Vision tower and projector.</param>
 /// <param name="Prefill">The decoder over the whole prompt, which gives the first token.</param>
 /// <param name="Decode">The tokens after the first.</param>

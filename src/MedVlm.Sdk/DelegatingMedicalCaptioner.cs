@@ -24,8 +24,8 @@ public abstract class DelegatingMedicalCaptioner : IMedicalCaptioner
 
     /// <inheritdoc/>
     public virtual IAsyncEnumerable<CaptionResult> CaptionBatchAsync(
-        IAsyncEnumerable<CaptionRequest> requests, CancellationToken cancellationToken = default) =>
-        Inner.CaptionBatchAsync(requests, cancellationToken);
+        IAsyncEnumerable<CaptionRequest> requests, CaptionBatchOptions? options = null, CancellationToken cancellationToken = default) =>
+        Inner.CaptionBatchAsync(requests, options, cancellationToken);
 
     /// <inheritdoc/>
     public virtual object? GetService(Type serviceType, object? serviceKey = null)

@@ -25,14 +25,17 @@ public interface IMedicalCaptioner : IAsyncDisposable
     IAsyncEnumerable<CaptionUpdate> CaptionStreamingAsync(CaptionRequest request, CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Writes many captions, several at once, and hands out each result as it is ready, in no fixed order. A request that fails is a
-    /// failed result and never ends the stream. The source is read only a little ahead of the results that are taken, so it may be endless.
+    /// Writes many captions, several at once, and hands out each result as it is ready, or in the order of the requests. A request that
+    /// fails is a failed result and never ends the stream. The source is read only a little ahead of the results that are taken, so it may
+    /// be endless. Callers at the same time take turns, whatever the length of their batches.
     /// </summary>
     /// <param name="requests">Requests.</param>
+    /// <param name="options">How the results come. Default: as they are ready.</param>
     /// <param name="cancellationToken">Ends the work at the model's next step; leaving the enumeration early does the same.</param>
     /// <exception cref="MedVlmException">The model cannot be loaded.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    IAsyncEnumerable<CaptionResult> CaptionBatchAsync(IAsyncEnumerable<CaptionRequest> requests, CancellationToken cancellationToken = default);
+    IAsyncEnumerable<CaptionResult> CaptionBatchAsync(
+        IAsyncEnumerable<CaptionRequest> requests, CaptionBatchOptions? options = null, CancellationToken cancellationToken = default);
 
     /// <summary>Asks for an object behind this captioner, such as its <see cref="CaptionerMetadata"/>, through any wrappers.</summary>
     /// <param name="serviceType">Type asked for.</param>

@@ -10,6 +10,9 @@ internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedical
     volatile IMedicalCaptioner? _loaded;
     bool _disposed;
 
+    /// <summary>Why the last attempt to load failed; null if none did, or a later one succeeded.</summary>
+    public Exception? LoadError { get; private set; }
+
     /// <summary>The captioner, loaded now if it was not.</summary>
     public async ValueTask<IMedicalCaptioner> LoadAsync(CancellationToken cancellationToken)
     {
@@ -20,7 +23,14 @@ internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedical
         try
         {
             ObjectDisposedException.ThrowIf(_disposed, typeof(IMedicalCaptioner));
-            return _loaded ??= await load(cancellationToken).ConfigureAwait(false);
+            _loaded ??= await load(cancellationToken).ConfigureAwait(false);
+            LoadError = null;
+            return _loaded;
+        }
+        catch (Exception e) when (e is not (OperationCanceledException or ObjectDisposedException))
+        {
+            LoadError = e;
+            throw;
         }
         finally
         {
@@ -40,10 +50,11 @@ internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedical
     }
 
     public async IAsyncEnumerable<CaptionResult> CaptionBatchAsync(
-        IAsyncEnumerable<CaptionRequest> requests, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+        IAsyncEnumerable<CaptionRequest> requests, CaptionBatchOptions? options = null,
+        [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         var captioner = await LoadAsync(cancellationToken).ConfigureAwait(false);
-        await foreach (var result in captioner.CaptionBatchAsync(requests, cancellationToken).ConfigureAwait(false))
+        await foreach (var result in captioner.CaptionBatchAsync(requests, options, cancellationToken).ConfigureAwait(false))
             yield return result;
     }
 

@@ -1,8 +1,10 @@
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using System.Runtime.CompilerServices;
 using MedVlm.Checkpoints;
 using MedVlm.Devices;
 using MedVlm.Inference;
+using MedVlm.Telemetry;
 using MedVlm.Tokenizers;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -19,6 +21,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
 {
     readonly LoadedModel _model;
     readonly Engine _engine;
+    readonly EngineTelemetry _telemetry;
     readonly ILogger _logger;
     readonly CaptionerMetadata _metadata;
     readonly CaptionOptions _defaultCaption;
@@ -28,11 +31,13 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     // Decoding and resizing run beside the engine, on no more threads than there are cores.
     readonly SemaphoreSlim _preprocessing = new(Environment.ProcessorCount);
 
-    MedicalCaptioner(MedicalCaptionerOptions options, string name, LoadedModel model, ILogger logger)
+    MedicalCaptioner(MedicalCaptionerOptions options, string name, LoadedModel model, ILogger logger, LoadSettings settings)
     {
         (_model, _logger, _slots, _defaultCaption) = (model, logger, model.Plan!.Require().Slots, options.DefaultCaption.Snapshot());
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
-        _engine = new Engine(model, _slots);
+        _engine = new Engine(model, _slots, options.VisionCacheMiB * (1L << 20), settings.VisionAhead ?? model.Plan!.Device.Kind != DeviceKind.Cpu);
+        _telemetry = new EngineTelemetry(settings.Meters, name, settings.ServiceKey);
+        _telemetry.Watch(_engine);
         _metadata = new CaptionerMetadata(
             name, model.Precision,
             options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt,
@@ -63,16 +68,31 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     /// <inheritdoc cref="LoadAsync(string, CancellationToken)" path="/exception"/>
     /// <exception cref="OptionsValidationException">An option is out of its range.</exception>
     public static Task<MedicalCaptioner> LoadAsync(
-        MedicalCaptionerOptions options, ILoggerFactory? loggerFactory = null, CancellationToken cancellationToken = default)
+        MedicalCaptionerOptions options, ILoggerFactory? loggerFactory = null, CancellationToken cancellationToken = default) =>
+        LoadAsync(options, loggerFactory, new LoadSettings(), cancellationToken);
+
+    /// <summary>What a load may be told beside the options.</summary>
+    /// <param name="VisionAhead">Whether the vision tower runs beside decode steps. Default: on everything but a CPU.</param>
+    /// <param name="Meters">Where meters come from. Default: a meter of its own.</param>
+    /// <param name="ServiceKey">Key of the registration.</param>
+    internal sealed record LoadSettings(bool? VisionAhead = null, IMeterFactory? Meters = null, string? ServiceKey = null)
     {
-        ArgumentNullException.ThrowIfNull(options);
-        return LoadAsync(options, loggerFactory, DeviceChoice.Of, new RuntimeSettings(options.Threads) { Precision = options.Precision }, cancellationToken);
+        /// <summary>Chooses the device by the option.</summary>
+        public Func<string, DeviceChoice> ChooseDevice { get; init; } = DeviceChoice.Of;
+
+        /// <summary>Runs the graphs of a GPU on the CPU: for tests.</summary>
+        public bool EmulateCuda { get; init; }
     }
 
+    /// <summary>The same, with what no option sets.</summary>
+    /// <param name="options">Which model, and what it may use.</param>
+    /// <param name="loggerFactory">Where to log to.</param>
+    /// <param name="settings">What no option sets.</param>
+    /// <param name="cancellationToken">Gives up loading at its next stage.</param>
     internal static async Task<MedicalCaptioner> LoadAsync(
-        MedicalCaptionerOptions options, ILoggerFactory? loggerFactory, Func<string, DeviceChoice> choose, RuntimeSettings settings,
-        CancellationToken cancellationToken)
+        MedicalCaptionerOptions options, ILoggerFactory? loggerFactory, LoadSettings settings, CancellationToken cancellationToken)
     {
+        ArgumentNullException.ThrowIfNull(options);
         OptionsChecks.ThrowIfInvalid(options);
 
         var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
@@ -83,9 +103,10 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var (model, choice) = await Task.Run(
             () =>
             {
-                var choice = choose(planned.Device);
+                var choice = settings.ChooseDevice(planned.Device);
                 return (LoadedModel.Load(
-                    folder, adapter, checkpoint => ModelPlanner.SourceOf(planned, checkpoint), settings, cancellationToken,
+                    folder, adapter, checkpoint => ModelPlanner.SourceOf(planned, checkpoint),
+                    new RuntimeSettings(planned.Threads) { Precision = planned.Precision, EmulateCuda = settings.EmulateCuda }, cancellationToken,
                     (family, notes, tensors) => ModelPlanner.Plan(planned, choice.Device, family, notes, tensors)), choice);
             },
             cancellationToken).ConfigureAwait(false);
@@ -98,7 +119,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
             LogMessages.Notice(logger, warning);
         if (model.Notes.Notice is { } notice)
             LogMessages.Notice(logger, notice);
-        return new MedicalCaptioner(options, name, model, logger);
+        return new MedicalCaptioner(options, name, model, logger, settings);
     }
 
     /// <summary>
@@ -125,9 +146,15 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     }
 
     /// <inheritdoc/>
-    public async Task<Caption> CaptionAsync(CaptionRequest request, CancellationToken cancellationToken = default)
+    public Task<Caption> CaptionAsync(CaptionRequest request, CancellationToken cancellationToken = default)
     {
-        await foreach (var update in CaptionStreamingAsync(request, cancellationToken).ConfigureAwait(false))
+        ArgumentNullException.ThrowIfNull(request);
+        return CaptionAsync(request, new object(), cancellationToken);
+    }
+
+    async Task<Caption> CaptionAsync(CaptionRequest request, object caller, CancellationToken cancellationToken)
+    {
+        await foreach (var update in StreamAsync(request, caller, null, cancellationToken).ConfigureAwait(false))
             if (update.Caption is { } caption)
                 return caption;
         throw new UnreachableException();
@@ -137,17 +164,20 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     public IAsyncEnumerable<CaptionUpdate> CaptionStreamingAsync(CaptionRequest request, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
-        return StreamAsync(request, null, cancellationToken);
+        return StreamAsync(request, new object(), null, cancellationToken);
     }
 
     /// <inheritdoc/>
     public IAsyncEnumerable<CaptionResult> CaptionBatchAsync(
-        IAsyncEnumerable<CaptionRequest> requests, CancellationToken cancellationToken = default)
+        IAsyncEnumerable<CaptionRequest> requests, CaptionBatchOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(requests);
 
-        // Twice the slots: while half of them decode, the images of the others are read.
-        return CaptionBatch.RunAsync(this, requests, maxInFlight: 2 * _slots, cancellationToken);
+        // Twice the slots: while half of them decode, the images of the others are read. In order, as many again may wait for a longer one.
+        var caller = new object();
+        return CaptionBatch.RunAsync(
+            (request, ending) => CaptionAsync(request, caller, ending), requests,
+            maxInFlight: options?.Order == CaptionOrder.AsRequested ? 4 * _slots : 2 * _slots, options, cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -162,55 +192,93 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     }
 
     /// <inheritdoc/>
-    public ValueTask DisposeAsync() => _engine.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _engine.DisposeAsync().ConfigureAwait(false);
+        _telemetry.Dispose();
+    }
 
     /// <summary>The model's tokenizer.</summary>
     internal Tokenizer Tokenizer => _model.Family.Tokenizer;
 
+    /// <summary>The model that is loaded.</summary>
+    internal LoadedModel Model => _model;
+
+    /// <summary>What runs the captions.</summary>
+    internal Engine Engine => _engine;
+
     /// <summary>The same as <see cref="CaptionStreamingAsync"/>, with the numbers on the way for whoever compares them.</summary>
-    internal async IAsyncEnumerable<CaptionUpdate> StreamAsync(
-        CaptionRequest request, GenerationTrace? trace, [EnumeratorCancellation] CancellationToken cancellationToken)
+    internal IAsyncEnumerable<CaptionUpdate> StreamAsync(CaptionRequest request, GenerationTrace? trace, CancellationToken cancellationToken) =>
+        StreamAsync(request, new object(), trace, cancellationToken);
+
+    async IAsyncEnumerable<CaptionUpdate> StreamAsync(
+        CaptionRequest request, object caller, GenerationTrace? trace, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         // Cancelled also when the caller leaves the enumeration, so that the slot is freed.
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        long start = Stopwatch.GetTimestamp();
+        Generation? generation = null;
+        Exception? error = null;
         try
         {
-            var options = (request.Options ?? _defaultCaption).Snapshot();
-            OptionsChecks.ThrowIfInvalid(options);
-
-            long start = Stopwatch.GetTimestamp();
-            var generation = await PrepareAsync(request, options, trace, ending.Token).ConfigureAwait(false);
-            var preprocess = Stopwatch.GetElapsedTime(start);
-            await _engine.SubmitAsync(generation).ConfigureAwait(false);
+            try
+            {
+                generation = await BeginAsync(request, caller, trace, ending.Token).ConfigureAwait(false);
+            }
+            catch (Exception e)
+            {
+                error = e;
+                throw;
+            }
 
             await foreach (var update in generation.Updates.ReadAllAsync(ending.Token).ConfigureAwait(false))
                 yield return new CaptionUpdate
                 {
                     Text = update.Text,
-                    Caption = update.Result is { } result ? Finish(generation, result, preprocess) : null,
+                    Caption = update.Result is { } result ? Finish(generation, result) : null,
                 };
         }
         finally
         {
             await ending.CancelAsync().ConfigureAwait(false);
+            _telemetry.Ended(start, request.Images.Count, generation, error);
         }
     }
 
-    async Task<Generation> PrepareAsync(
-        CaptionRequest request, CaptionOptions options, GenerationTrace? trace, CancellationToken cancellationToken)
+    /// <summary>Waits for the caller's turn, makes the images ready, and hands the caption to the engine.</summary>
+    async Task<Generation> BeginAsync(CaptionRequest request, object caller, GenerationTrace? trace, CancellationToken cancellationToken)
     {
-        await _preprocessing.WaitAsync(cancellationToken).ConfigureAwait(false);
+        var options = (request.Options ?? _defaultCaption).Snapshot();
+        OptionsChecks.ThrowIfInvalid(options);
+
+        long start = Stopwatch.GetTimestamp();
+        var place = await _engine.Gate.EnterAsync(caller, cancellationToken).ConfigureAwait(false);
         try
         {
-            return await Task.Run(() => Prepare(request, options, trace, cancellationToken), cancellationToken).ConfigureAwait(false);
+            var waited = Stopwatch.GetElapsedTime(start);
+            await _preprocessing.WaitAsync(cancellationToken).ConfigureAwait(false);
+            Generation generation;
+            try
+            {
+                generation = await Task.Run(() => Prepare(request, options, caller, place, trace, cancellationToken), cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                _preprocessing.Release();
+            }
+            (generation.Waited, generation.Preprocess) = (waited, Stopwatch.GetElapsedTime(start) - waited);
+            _engine.Submit(generation);
+            return generation;
         }
-        finally
+        catch
         {
-            _preprocessing.Release();
+            place.Dispose();
+            throw;
         }
     }
 
-    async Task<Generation> Prepare(CaptionRequest request, CaptionOptions options, GenerationTrace? trace, CancellationToken cancellationToken)
+    async Task<Generation> Prepare(
+        CaptionRequest request, CaptionOptions options, object caller, IDisposable place, GenerationTrace? trace, CancellationToken cancellationToken)
     {
         var images = new Imaging.RgbImage[request.Images.Count];
         for (int i = 0; i < images.Length; i++)
@@ -229,7 +297,13 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         int room = family.MaxPositions - inputs.PromptIds.Length, maxNewTokens = options.MaxNewTokens > room ? room + 1 : options.MaxNewTokens;
         return new Generation(
             inputs, SettingsOf(options), maxNewTokens, new CaptionText(new StreamingDetokenizer(family.Tokenizer), options.StopSequences),
-            cancellationToken) { Trace = trace };
+            cancellationToken)
+        {
+            Caller = caller,
+            Place = place,
+            ImageKey = _engine.VisionCache.IsOn ? ImageKey.Of(images, options.ImageDetail) : null,
+            Trace = trace,
+        };
     }
 
     SamplingSettings SettingsOf(CaptionOptions options) => new(
@@ -239,9 +313,9 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         SuppressedAfterFirst = _model.Family.SuppressedAfterFirst,
     };
 
-    Caption Finish(Generation generation, GenerationResult result, TimeSpan preprocess)
+    Caption Finish(Generation generation, GenerationResult result)
     {
-        var timings = new CaptionTimings(preprocess, generation.Queue, generation.Vision, generation.Prefill, generation.Decode);
+        var timings = new CaptionTimings(generation.Preprocess, generation.Waited + generation.Queue, generation.Vision, generation.Prefill, generation.Decode);
         LogMessages.Captioned(_logger, result.TokenIds.Length, generation.Inputs.PromptIds.Length, timings.Total.TotalMilliseconds);
         return new Caption
         {

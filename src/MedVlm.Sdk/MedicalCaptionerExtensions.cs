@@ -33,13 +33,39 @@ public static class MedicalCaptionerExtensions
     /// <inheritdoc cref="IMedicalCaptioner.CaptionBatchAsync"/>
     /// <param name="captioner">The captioner.</param>
     /// <param name="requests">Requests.</param>
+    /// <param name="options">How the results come. Default: as they are ready.</param>
     /// <param name="cancellationToken">Ends the work at the model's next step; leaving the enumeration early does the same.</param>
     public static IAsyncEnumerable<CaptionResult> CaptionBatchAsync(
-        this IMedicalCaptioner captioner, IEnumerable<CaptionRequest> requests, CancellationToken cancellationToken = default)
+        this IMedicalCaptioner captioner, IEnumerable<CaptionRequest> requests, CaptionBatchOptions? options = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(captioner);
         ArgumentNullException.ThrowIfNull(requests);
-        return captioner.CaptionBatchAsync(requests.ToAsyncEnumerable(), cancellationToken);
+        return captioner.CaptionBatchAsync(requests.ToAsyncEnumerable(), options, cancellationToken);
+    }
+
+    /// <summary>Writes many captions, each result as it is ready.</summary>
+    /// <inheritdoc cref="IMedicalCaptioner.CaptionBatchAsync"/>
+    /// <param name="captioner">The captioner.</param>
+    /// <param name="requests">Requests.</param>
+    /// <param name="cancellationToken">Ends the work at the model's next step; leaving the enumeration early does the same.</param>
+    public static IAsyncEnumerable<CaptionResult> CaptionBatchAsync(
+        this IMedicalCaptioner captioner, IEnumerable<CaptionRequest> requests, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(captioner);
+        return captioner.CaptionBatchAsync(requests, null, cancellationToken);
+    }
+
+    /// <summary>Writes many captions, each result as it is ready.</summary>
+    /// <inheritdoc cref="IMedicalCaptioner.CaptionBatchAsync"/>
+    /// <param name="captioner">The captioner.</param>
+    /// <param name="requests">Requests.</param>
+    /// <param name="cancellationToken">Ends the work at the model's next step; leaving the enumeration early does the same.</param>
+    public static IAsyncEnumerable<CaptionResult> CaptionBatchAsync(
+        this IMedicalCaptioner captioner, IAsyncEnumerable<CaptionRequest> requests, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(captioner);
+        return captioner.CaptionBatchAsync(requests, null, cancellationToken);
     }
 
     /// <summary>Asks for an object behind this captioner.</summary>

@@ -17,6 +17,8 @@ internal static class Program
               --rows 1,4,8  --prefill 900  --past 900
           vision <folder>              Vision tower of a checkpoint.
               --tiles 1,4
+          overlap <folder>             Vision tower between decode steps, and beside them on another thread: the same work.
+              --rows 8  --steps 8  --images 2  --past 400
           layers <family>              One layer of the vision tower and one of the decoder, in the family's true size: time, and where it goes.
               --width 1024 --height 768   Size of the image
           layerwise <folder>           LLaVA-Med in FP32 with one layer in memory at a time: prefill and greedy decode steps.
@@ -33,9 +35,13 @@ internal static class Program
               --layer N  --pairs 2000  --vocabulary FILE   (a vocab.txt; default: BLIP's, which is BERT's)
           machine                      What the machine can do: memory read rate, and a plain matrix product in ONNX Runtime.
           steady                       TinyModel: cold start to the first caption, and captions per second.
+          throughput <folder>          Images per second of a checkpoint: one call after another, and batches with 1 and 8 slots; where the time goes.
+              --images 64  --tokens 32  --slots 1,8  --edge N (longest edge of an image; default: the checkpoint's)  --vision-cache-mib 0
+          callers                      TinyModel: many callers at once, mixed prompts and images; fails on a mix-up, or where something is left behind.
+              --callers 8  --captions 10000  --slots 8
           leak                         TinyModel: memory over a thousand captions, and a hundred loads.
 
-        decoder, vision, synthetic, layers and load: --precision fp32, int8 or int4 (the last two quantise at the first load: MEDVLM_CACHE).
+        decoder, vision, overlap, throughput, synthetic, layers and load: --precision fp32, int8 or int4 (the last two quantise at the first load: MEDVLM_CACHE).
         All but synth and machine: --threads N, --runs N, --session-entry KEY=VALUE (ONNX Runtime's session configuration).
         decoder and vision: --profile FOLDER keeps ONNX Runtime's profile there and prints a line for each operator.
         """;
@@ -51,6 +57,7 @@ internal static class Program
                 case "synthetic": return await SyntheticCommand.RunAsync(arguments);
                 case "decoder": DecoderCommand.Run(arguments); return 0;
                 case "vision": VisionCommand.Run(arguments); return 0;
+                case "overlap": OverlapCommand.Run(arguments); return 0;
                 case "layers": LayersCommand.Run(arguments); return 0;
                 case "layerwise": LayerwiseCommand.Run(arguments); return 0;
                 case "load": LoadCommand.Run(arguments); return 0;
@@ -61,6 +68,8 @@ internal static class Program
                 case "steady": await SteadyCommand.RunAsync(arguments); return 0;
                 case SteadyCommand.FirstCaption: await SteadyCommand.FirstCaptionAsync(arguments); return 0;
                 case "memory": await MemoryCommand.RunAsync(arguments); return 0;
+                case "throughput": await ThroughputCommand.RunAsync(arguments); return 0;
+                case "callers": return await CallersCommand.RunAsync(arguments);
                 case "leak": await LeakCommand.RunAsync(arguments); return 0;
                 default:
                     Console.Error.WriteLine(Usage);

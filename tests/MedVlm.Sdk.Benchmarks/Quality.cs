@@ -1,6 +1,5 @@
 using System.Text.Json;
 using MedVlm.Devices;
-using MedVlm.Inference;
 
 namespace MedVlm.Benchmarks;
 
@@ -27,7 +26,7 @@ internal sealed record Quality(int Captions, int Identical, double RougeL, doubl
         var options = new MedicalCaptionerOptions { Precision = precision }.UseTinyModel();
         await using var captioner = gpu
             ? await MedicalCaptioner.LoadAsync(
-                options, null, _ => new DeviceChoice(ComputeDevice.Parse("16 GB"), null), new RuntimeSettings { Precision = precision, EmulateCuda = true }, cancellationToken)
+                options, null, new() { ChooseDevice = _ => new DeviceChoice(ComputeDevice.Parse("16 GB"), null), EmulateCuda = true }, cancellationToken)
             : await MedicalCaptioner.LoadAsync(options, cancellationToken: cancellationToken);
 
         int captions = 0, identical = 0;

@@ -67,10 +67,10 @@ internal sealed class ChatClientMedicalCaptioner(IChatClient client, CaptionOpti
     }
 
     public IAsyncEnumerable<CaptionResult> CaptionBatchAsync(
-        IAsyncEnumerable<CaptionRequest> requests, CancellationToken cancellationToken = default)
+        IAsyncEnumerable<CaptionRequest> requests, CaptionBatchOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(requests);
-        return CaptionBatch.RunAsync(this, requests, concurrency, cancellationToken);
+        return CaptionBatch.RunAsync(this, requests, concurrency, options, cancellationToken);
     }
 
     public object? GetService(Type serviceType, object? serviceKey = null)

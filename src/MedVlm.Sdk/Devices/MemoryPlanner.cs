@@ -6,7 +6,13 @@ namespace MedVlm.Devices;
 /// <param name="MaxDeviceMemoryMiB">Memory that all may take together.</param>
 internal sealed record PlanRequest(Precision Precision = Precision.Auto, int? Slots = null, int? MaxDeviceMemoryMiB = null)
 {
-    public static PlanRequest Of(MedicalCaptionerOptions options) => new(options.Precision, options.Slots, options.MaxDeviceMemoryMiB);
+    public static PlanRequest Of(MedicalCaptionerOptions options) => new(options.Precision, options.Slots, options.MaxDeviceMemoryMiB)
+    {
+        VisionCacheBytes = options.VisionCacheMiB * (1L << 20),
+    };
+
+    /// <summary>Main memory for image features that are kept for images that come again.</summary>
+    public long VisionCacheBytes { get; init; }
 }
 
 /// <summary>Adds up what a model takes on a device, for each precision and number of slots, and chooses. docs/memory-plan.md has the terms.</summary>
@@ -39,7 +45,7 @@ internal static class MemoryPlanner
         var candidates = new List<MemoryPlanCandidate>();
         foreach (var precision in precisions)
             foreach (int slots in request.Slots is { } wanted ? [wanted] : SlotsThatHelp(footprint, precision, device.Kind))
-                candidates.Add(Candidate(footprint, precision, slots, device.Kind, budget));
+                candidates.Add(Candidate(footprint, precision, slots, device.Kind, budget, request.VisionCacheBytes));
 
         // Candidates are in order of quality, then of slots.
         var fitting = candidates.Where(candidate => candidate.Fits).ToList();
@@ -49,7 +55,7 @@ internal static class MemoryPlanner
         };
     }
 
-    static MemoryPlanCandidate Candidate(ModelFootprint model, Precision precision, int slots, DeviceKind device, long budget)
+    static MemoryPlanCandidate Candidate(ModelFootprint model, Precision precision, int slots, DeviceKind device, long budget, long visionCache)
     {
         // 4-bit weights are no faster than FP32 where a matrix meets hundreds of rows: on a CPU the vision tower then takes INT8.
         var vision = precision == Precision.Int4 && device == DeviceKind.Cpu ? Precision.Int8 : precision;
@@ -63,7 +69,7 @@ internal static class MemoryPlanner
         return new MemoryPlanCandidate(precision, slots)
         {
             WeightBytes = weights, KvCacheBytes = cache, WorkspaceBytes = workspace,
-            OverheadBytes = device == DeviceKind.Cpu ? CpuOverhead : CudaOverhead, BudgetBytes = budget,
+            OverheadBytes = device == DeviceKind.Cpu ? CpuOverhead + visionCache : CudaOverhead, BudgetBytes = budget,
         };
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using MedVlm;
 using MedVlm.Hosting;
 using Microsoft.Extensions.Configuration;
@@ -86,7 +87,7 @@ public static class MedicalCaptionerServiceCollectionExtensions
     {
         var captioner = await MedicalCaptioner.LoadAsync(
             provider.GetRequiredService<IOptionsMonitor<MedicalCaptionerOptions>>().Get(name), provider.GetService<ILoggerFactory>(),
-            cancellationToken).ConfigureAwait(false);
+            new MedicalCaptioner.LoadSettings(Meters: provider.GetService<IMeterFactory>(), ServiceKey: builder.ServiceKey), cancellationToken).ConfigureAwait(false);
         try
         {
             return builder.Wrap(captioner, provider);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using MedVlm.Models;
 using Microsoft.ML.OnnxRuntime;
 
@@ -66,6 +67,9 @@ internal sealed class DecoderRun : IDisposable
     /// <summary>Slots that take part.</summary>
     public int Rows { get; }
 
+    /// <summary>How long the last run took in ONNX Runtime.</summary>
+    public TimeSpan Elapsed { get; private set; }
+
     /// <summary>[rows, tokens, D].</summary>
     public float[] Embeddings { get; }
 
@@ -103,7 +107,9 @@ internal sealed class DecoderRun : IDisposable
             longest = Math.Max(longest, past[row] + _tokens);
         }
         TotalLength[0] = longest;
+        long start = Stopwatch.GetTimestamp();
         _session.RunWithBinding(runOptions, _binding);
+        Elapsed = Stopwatch.GetElapsedTime(start);
     }
 
     public void Dispose()

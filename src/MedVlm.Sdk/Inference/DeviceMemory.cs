@@ -17,6 +17,9 @@ internal sealed class DeviceMemory : IDisposable
     /// <summary>FP32 or FP16.</summary>
     public ElementType Floats { get; }
 
+    /// <summary>Whether it is main memory.</summary>
+    public bool IsHost => _allocator is null;
+
     /// <summary>Bytes of a number.</summary>
     public int Size => Floats == ElementType.Float16 ? sizeof(ushort) : sizeof(float);
 

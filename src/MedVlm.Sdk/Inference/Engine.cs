@@ -1,15 +1,18 @@
 using System.Diagnostics;
-using System.Threading.Channels;
 using MedVlm.Models;
 using Microsoft.ML.OnnxRuntime;
 
 namespace MedVlm.Inference;
 
 /// <summary>
-/// Runs a model for many captions at once. It owns the slots of the KV cache: a caption is prefilled into a free slot, all running slots
-/// take each decode step together, and a slot that is finished is filled again from the queue before the next step.
+/// Runs a model for many captions at once. It owns the slots of the KV cache: a caption whose image features are there is prefilled into a free
+/// slot, all running slots take each decode step together, and a slot that is finished is filled again before the next step.
 /// </summary>
-/// <remarks>One thread of its own does all the work, so nothing in here is shared; callers meet it in two channels.</remarks>
+/// <remarks>
+/// One thread of its own does all the work, so nothing in here is shared; callers meet it in the queue, and in each caption's channel.
+/// The way of a caption: <see cref="Gate"/>, where callers take turns; preprocessing on other threads; <see cref="Submit"/> into the queue;
+/// <see cref="VisionStage"/>; a slot.
+/// </remarks>
 internal sealed class Engine : IAsyncDisposable
 {
     // The cache grows in such steps, so that captions of almost the same length share one.
@@ -17,7 +20,8 @@ internal sealed class Engine : IAsyncDisposable
 
     readonly LoadedModel _model;
     readonly HashSet<int> _stopTokenIds;
-    readonly Channel<Generation> _queue;
+    readonly EngineQueue _queue = new();
+    readonly VisionStage _vision;
     readonly Slot?[] _slots;
     readonly DecoderRun?[] _steps;
     readonly Task _loop;
@@ -26,16 +30,26 @@ internal sealed class Engine : IAsyncDisposable
     KvCache? _cache;
     KvCache? _cross;
     Generation? _next;
+    TimeSpan _promptRuns;
 
     /// <param name="model">The model; disposed with the engine.</param>
     /// <param name="slots">Captions that are decoded together.</param>
-    public Engine(LoadedModel model, int slots)
+    /// <param name="visionCacheBytes">Bytes of image features to keep for images that come again; 0 keeps none.</param>
+    /// <param name="visionAhead">Whether the vision tower runs beside decode steps, on a thread of its own.</param>
+    public Engine(LoadedModel model, int slots, long visionCacheBytes = 0, bool visionAhead = false)
     {
         _model = model;
         _stopTokenIds = [.. model.Family.StopTokenIds(model.Generation)];
         _slots = new Slot?[slots];
         _steps = new DecoderRun?[slots + 1];
-        _queue = Channel.CreateBounded<Generation>(new BoundedChannelOptions(slots) { SingleReader = true });
+
+        // While half of them decode, the images of the others are made ready: as many as the memory plan counts.
+        Gate = new FairGate(2 * slots);
+        VisionCache = new VisionCache(visionCacheBytes);
+
+        // The plan has counted the workspace of one run of its image: several smaller images may be one run up to that size.
+        _vision = new VisionStage(
+            model, _queue, VisionCache, Times, slots, model.Plan?.Footprint.Caption.RunValues ?? 0, visionAhead, _disposing.Token);
         _loop = Task.Factory.StartNew(Loop, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
@@ -46,116 +60,160 @@ internal sealed class Engine : IAsyncDisposable
     /// <param name="Position">Its position.</param>
     sealed record Slot(Generation Generation, int Cached, int Token, int Position);
 
-    /// <summary>Queues a caption, and waits while the queue is full.</summary>
+    /// <summary>What a caption passes before its images are decoded: bounds those that are made ready, and lets callers take turns.</summary>
+    public FairGate Gate { get; }
+
+    /// <summary>Features of images seen lately.</summary>
+    public VisionCache VisionCache { get; }
+
+    /// <summary>Where the time goes.</summary>
+    public EngineTimes Times { get; } = new();
+
+    /// <summary>Whether it has ended, disposed or by an error: it takes no more captions.</summary>
+    public bool HasEnded => _loop.IsCompleted;
+
+    /// <summary>Captions that are made ready and wait.</summary>
+    public int QueueLength => _queue.Count;
+
+    /// <summary>Captions that are decoded together at most.</summary>
+    public int Slots => _slots.Length;
+
+    /// <summary>Captions that are in a slot.</summary>
+    public int Running => _slots.Count(slot => slot is not null);
+
+    /// <summary>Queues a caption that came through the gate.</summary>
     /// <exception cref="ObjectDisposedException">The engine has been disposed.</exception>
-    public async ValueTask SubmitAsync(Generation generation)
-    {
-        try
-        {
-            await _queue.Writer.WriteAsync(generation, generation.CancellationToken).ConfigureAwait(false);
-        }
-        catch (ChannelClosedException e)
-        {
-            throw e.InnerException ?? new ObjectDisposedException(nameof(IMedicalCaptioner));
-        }
-    }
+    /// <exception cref="MedVlmException">The engine has stopped.</exception>
+    public void Submit(Generation generation) => _queue.Add(generation);
 
     /// <summary>Ends all captions at the next step, and frees model and cache.</summary>
     public async ValueTask DisposeAsync()
     {
-        if (!_queue.Writer.TryComplete())
-        {
-            await _loop.ConfigureAwait(false);
-            return;
-        }
+        Close(new ObjectDisposedException(nameof(IMedicalCaptioner)));
         await _disposing.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(false);
-        _disposing.Dispose();
     }
 
-    int Running => _slots.Count(slot => slot is not null);
+    void Close(Exception error)
+    {
+        _queue.Close(error);
+        Gate.Close(error);
+    }
 
     void Loop()
     {
+        Exception error = new ObjectDisposedException(nameof(IMedicalCaptioner));
         try
         {
-            while (!_disposing.IsCancellationRequested)
-            {
-                Admit();
+            while (!_disposing.IsCancellationRequested && Admit())
                 if (Running > 0)
                     Step();
-                else if (!_queue.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
-                    break;
-            }
-            FailAll(new ObjectDisposedException(nameof(IMedicalCaptioner)));
         }
         catch (Exception e)
         {
             // Not one caption's fault: nothing may wait for an engine that has stopped.
-            _queue.Writer.TryComplete(e);
-            FailAll(e);
+            error = EngineErrors.Translated(e, "engine");
         }
         finally
         {
+            Close(error);
+            _disposing.Cancel();
+            FailAll(error);
+            _vision.End(error);
             DropCache();
+            VisionCache.Clear();
             _model.Dispose();
         }
     }
 
-    /// <summary>Takes captions from the queue into free slots.</summary>
-    void Admit()
+    /// <summary>Takes captions into free slots; waits for one while nothing runs.</summary>
+    /// <returns>False when none will come any more.</returns>
+    bool Admit()
     {
-        while (Array.IndexOf(_slots, null) is >= 0 and var free && (_next is not null || _queue.Reader.TryRead(out _next)))
+        while (Array.IndexOf(_slots, null) is >= 0 and var free)
         {
-            // A longer caption than the cache has room for waits until it can be made anew.
-            if (_next.SlotLength > (_cache?.SlotLength ?? 0) && Running > 0)
-                return;
+            bool idle = Running == 0;
+            if ((_next ?? _vision.Take(wait: idle)) is not { } generation)
+                return !idle;
 
-            var generation = _next;
+            // A longer caption than the cache has room for waits until it can be made anew.
+            if (generation.SlotLength > (_cache?.SlotLength ?? 0) && !idle)
+            {
+                _next = generation;
+                return true;
+            }
+
             _next = null;
             try
             {
+                generation.CancellationToken.ThrowIfCancellationRequested();
                 EnsureCache(generation.SlotLength);
                 _slots[free] = Prefill(generation, free);
             }
             catch (Exception e)
             {
-                generation.Fail(Failure(generation, e, "prefill"));
+                generation.Fail(EngineErrors.Of(generation, e, "prefill", _disposing.IsCancellationRequested));
             }
         }
+        return true;
     }
 
-    /// <summary>Vision tower and the decoder over the whole prompt.</summary>
+    /// <summary>The decoder over the whole prompt.</summary>
     /// <returns>The slot's state; null if the caption is finished already.</returns>
     Slot? Prefill(Generation generation, int slot)
     {
         generation.Begin();
-        generation.CancellationToken.ThrowIfCancellationRequested();
         using var runOptions = new RunOptions();
         using var onCancel = generation.CancellationToken.Register(() => runOptions.Terminate = true);
         using var onDispose = _disposing.Token.Register(() => runOptions.Terminate = true);
 
+        if (_cross is not null)
+            generation.Features = SeeIntoSlot(generation, slot, runOptions);
+
         long start = Stopwatch.GetTimestamp();
-        var features = VisionGraph.Run(
-            _model.Vision, _model.Family, generation.Inputs.Vision, _cross, slot, runOptions, generation.CancellationToken);
-        generation.Vision = Stopwatch.GetElapsedTime(start);
-
-        start = Stopwatch.GetTimestamp();
-        var inputs = generation.Inputs;
+        var (inputs, features) = (generation.Inputs, generation.Features!);
         if (generation.Trace is { } trace)
-            (trace.Vision, trace.PromptIds, trace.Positions, trace.ImageFeatures) = (inputs.Vision, inputs.PromptIds, inputs.Positions, features);
-        if (_model.Family.Rotary?.SwitchLength < generation.SlotLength)
-            generation.ImageFeatures = features;
+            (trace.PromptIds, trace.Positions, trace.ImageFeatures) = (inputs.PromptIds, inputs.Positions, features.Features);
 
-        using var run = RunPrompt(inputs.PromptIds, inputs.Positions, features, slot, runOptions);
+        using var run = RunPrompt(inputs.PromptIds, inputs.Positions, features.Features, slot, runOptions);
+        if (!(_model.Family.Rotary?.SwitchLength < generation.SlotLength))
+            generation.Features = null;
         generation.Prefill = Stopwatch.GetElapsedTime(start);
+        Times.AddPrefill(generation.Prefill, _promptRuns);
         return Choose(generation, run, 0, TimeSpan.Zero) is { } token ? new Slot(generation, inputs.PromptIds.Length, token, inputs.Positions.Next) : null;
+    }
+
+    /// <summary>Cross-attention: the vision tower writes keys and values of the image into the slot, or those that were kept are copied there.</summary>
+    VisionFeatures SeeIntoSlot(Generation generation, int slot, RunOptions runOptions)
+    {
+        long start = Stopwatch.GetTimestamp();
+        if (VisionCache.TryGet(generation.ImageKey, out var features))
+            _cross!.Write(slot, features.CrossKeys, features.CrossValues);
+        else
+        {
+            var made = VisionGraph.Run(
+                _model.Vision, _model.Family, generation.Inputs.Vision, _cross, slot, runOptions, generation.CancellationToken);
+            Times.AddVision(Stopwatch.GetElapsedTime(start));
+            if (VisionCache.IsOn && _cross!.IsOnHost)
+            {
+                var (keys, values) = _cross!.Read(slot);
+                features = new VisionFeatures(made, keys, values);
+                VisionCache.Add(generation.ImageKey, features);
+            }
+            else
+                features = new VisionFeatures(made);
+        }
+        generation.Vision = Stopwatch.GetElapsedTime(start);
+        generation.Trace?.Vision = generation.Inputs.Vision;
+        generation.ReleaseImages();
+        return features;
     }
 
     /// <summary>The decoder over a whole sequence, into an empty slot. A prefix that sees itself both ways is a run of its own.</summary>
     /// <returns>The last run, with its results.</returns>
     DecoderRun RunPrompt(int[] tokenIds, PromptPositions positions, ReadOnlySpan<float> features, int slot, RunOptions runOptions)
     {
+        _promptRuns = TimeSpan.Zero;
         int prefix = _model.Family.PrefixLength;
         if (prefix > 0)
             RunTokens(tokenIds[..prefix], 0, positions, ref features, slot, runOptions, seesAll: true).Dispose();
@@ -171,6 +229,7 @@ internal sealed class Engine : IAsyncDisposable
             _model.Embeddings.Merge(_model.Family, tokenIds, first, ref features, run.Embeddings);
             _model.Family.Rotary?.Fill(positions, first, run.Cos, run.Sin);
             run.Run([first], runOptions, seesAll);
+            _promptRuns += run.Elapsed;
             return run;
         }
         catch
@@ -195,7 +254,7 @@ internal sealed class Engine : IAsyncDisposable
         long start = Stopwatch.GetTimestamp();
         int[] tokenIds = [.. inputs.PromptIds, .. generation.TokenIds];
         var positions = inputs.Positions.Extend(generation.TokenIds.Count);
-        using var run = RunPrompt(tokenIds, positions, generation.ImageFeatures, row, runOptions);
+        using var run = RunPrompt(tokenIds, positions, generation.Features!.Features, row, runOptions);
         _slots[row] = Choose(generation, run, 0, Stopwatch.GetElapsedTime(start)) is { } token
             ? new Slot(generation, tokenIds.Length, token, positions.Next)
             : null;
@@ -219,7 +278,7 @@ internal sealed class Engine : IAsyncDisposable
                 }
                 catch (Exception e)
                 {
-                    slot.Generation.Fail(Failure(slot.Generation, e, "prefill"));
+                    slot.Generation.Fail(EngineErrors.Of(slot.Generation, e, "prefill", _disposing.IsCancellationRequested));
                     _slots[row] = null;
                 }
 
@@ -248,15 +307,17 @@ internal sealed class Engine : IAsyncDisposable
             step.Run(past, runOptions);
 
             var elapsed = Stopwatch.GetElapsedTime(start);
+            int running = Running;
             for (int row = 0; row < rows; row++)
                 if (_slots[row] is { } slot)
                     _slots[row] = Choose(slot.Generation, step, row, elapsed) is { } token
                         ? slot with { Cached = slot.Cached + 1, Token = token, Position = slot.Position + 1 }
                         : null;
+            Times.AddStep(Stopwatch.GetElapsedTime(start), step.Elapsed, running);
         }
         catch (Exception e)
         {
-            var error = Translated(e, "decode");
+            var error = EngineErrors.Translated(e, "decode");
             foreach (ref var slot in _slots.AsSpan())
             {
                 slot?.Generation.Fail(error);
@@ -319,20 +380,8 @@ internal sealed class Engine : IAsyncDisposable
             slot = null;
         }
         _next?.Fail(error);
-        while (_queue.Reader.TryRead(out var queued))
+        _next = null;
+        while (_queue.TryTake(out var queued))
             queued.Fail(error);
     }
-
-    Exception Failure(Generation generation, Exception e, string stage) =>
-        generation.CancellationToken.IsCancellationRequested ? new OperationCanceledException(e.Message, e, generation.CancellationToken)
-        : _disposing.IsCancellationRequested ? new ObjectDisposedException("The captioner was disposed while this caption was being written.", e)
-        : Translated(e, stage);
-
-    static Exception Translated(Exception e, string stage) => e switch
-    {
-        MedVlmException => e,
-        OutOfMemoryException => new MedVlmException(
-            $"Not enough memory for the {stage} of a caption. Use fewer slots, fewer new tokens, or a coarser image detail.", e),
-        _ => new MedVlmException($"The {stage} of a caption failed in ONNX Runtime. {e.Message}", e),
-    };
 }

@@ -11,21 +11,31 @@ internal sealed class Generation(
     // Unbounded: at most one update for each token, and the engine must never wait for a reader.
     readonly Channel<GenerationUpdate> _updates = Channel.CreateUnbounded<GenerationUpdate>(new() { SingleReader = true, SingleWriter = true });
     readonly List<int> _tokenIds = [];
-    readonly long _created = Stopwatch.GetTimestamp();
+    long _waitingSince = Stopwatch.GetTimestamp();
     double _logProbability;
 
-    public ModelInputs Inputs => inputs;
+    /// <summary>The prompt, and the images until their features are there.</summary>
+    public ModelInputs Inputs { get; private set; } = inputs;
+
+    /// <summary>Whose turn it takes: all captions of one batch are one caller's.</summary>
+    public required object Caller { get; init; }
+
+    /// <summary>The place that its images take in memory, given back with them; null for none.</summary>
+    public IDisposable? Place { get; init; }
+
+    /// <summary>What its images are known by; null where their features are not kept.</summary>
+    public ImageKey? ImageKey { get; init; }
+
+    /// <summary>What the vision tower made of the images, between that and the prefill.</summary>
+    public VisionFeatures? Features { get; set; }
 
     /// <summary>What has been chosen so far.</summary>
     public IReadOnlyList<int> TokenIds => _tokenIds;
 
-    /// <summary>Image features, kept only where the prompt may have to be computed again.</summary>
-    public float[] ImageFeatures { get; set; } = [];
-
     public CancellationToken CancellationToken => cancellationToken;
 
     /// <summary>Tokens of the KV cache that it needs at most.</summary>
-    public int SlotLength => inputs.PromptIds.Length + maxNewTokens;
+    public int SlotLength => Inputs.PromptIds.Length + maxNewTokens;
 
     /// <summary>Chooses tokens on the host; null where the graph's own choice is taken.</summary>
     public Sampler? Sampler { get; } = sampling.IsPlainGreedy ? null : new Sampler(sampling, inputs.PromptIds);
@@ -35,7 +45,26 @@ internal sealed class Generation(
     /// <summary>Where numbers go that a comparison with the reference wants to see; null outside such a comparison.</summary>
     public GenerationTrace? Trace { get; init; }
 
+    /// <summary>Time that it waited for its caller's turn.</summary>
+    public TimeSpan Waited { get; set; }
+
+    /// <summary>Time to decode and prepare its images.</summary>
+    public TimeSpan Preprocess { get; set; }
+
+    /// <summary>Time that it waited in the engine: for the vision tower, and for a slot.</summary>
     public TimeSpan Queue { get; private set; }
+
+    /// <summary>When its first token was there, as a timestamp of <see cref="Stopwatch"/>; 0 before.</summary>
+    public long FirstTokenAt { get; private set; }
+
+    /// <summary>When it ended, with a caption or without; 0 before.</summary>
+    public long EndedAt { get; private set; }
+
+    /// <summary>Tokens of the finished caption; 0 if it has none.</summary>
+    public int Tokens { get; private set; }
+
+    /// <summary>What ended it without a caption.</summary>
+    public Exception? Error { get; private set; }
 
     public TimeSpan Vision { get; set; }
 
@@ -43,14 +72,26 @@ internal sealed class Generation(
 
     public TimeSpan Decode { get; private set; }
 
-    /// <summary>The engine takes it up.</summary>
-    public void Begin() => Queue = Stopwatch.GetElapsedTime(_created);
+    /// <summary>A stage of the engine takes it up, after it has waited.</summary>
+    public void Begin() => Queue += Stopwatch.GetElapsedTime(_waitingSince);
+
+    /// <summary>The stage is done with it, and it waits for the next.</summary>
+    public void Wait() => _waitingSince = Stopwatch.GetTimestamp();
+
+    /// <summary>Its images are needed no more.</summary>
+    public void ReleaseImages()
+    {
+        Inputs = Inputs with { Vision = [] };
+        Place?.Dispose();
+    }
 
     /// <summary>Takes a token, hands out its text, and finishes the caption where it ends.</summary>
     /// <returns>Whether the caption is finished.</returns>
     public bool Add(int tokenId, float logProbability, bool isStopToken, TimeSpan decode)
     {
         Decode += decode;
+        if (_tokenIds.Count == 0)
+            FirstTokenAt = Stopwatch.GetTimestamp();
         _tokenIds.Add(tokenId);
         _logProbability += logProbability;
 
@@ -67,6 +108,7 @@ internal sealed class Generation(
             return false;
         }
 
+        (Tokens, EndedAt) = (_tokenIds.Count, Stopwatch.GetTimestamp());
         piece += text.Finish();
         _updates.Writer.TryWrite(new GenerationUpdate(piece, new GenerationResult(
             text.Text, [.. _tokenIds], reason.Value, Math.Exp(_logProbability / _tokenIds.Count))));
@@ -75,7 +117,12 @@ internal sealed class Generation(
     }
 
     /// <summary>Ends it without a caption.</summary>
-    public void Fail(Exception error) => _updates.Writer.TryComplete(error);
+    public void Fail(Exception error)
+    {
+        (Error, EndedAt, Features) = (error, Stopwatch.GetTimestamp(), null);
+        ReleaseImages();
+        _updates.Writer.TryComplete(error);
+    }
 }
 
 /// <summary>Text that has come, and the result with the last of it.</summary>

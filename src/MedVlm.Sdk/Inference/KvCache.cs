@@ -57,6 +57,25 @@ internal sealed class KvCache : IDisposable
     /// <summary>The values of some slots of a layer, [rows, K, S, d], as a view of the cache.</summary>
     public OrtValue Values(int layer, int firstSlot, int rows) => View(_values[layer].Address, firstSlot, rows);
 
+    /// <summary>Whether the host can read and write it.</summary>
+    public bool IsOnHost => _memory.IsHost;
+
+    /// <summary>A copy of a slot's keys and of its values, for each layer the bytes of [K, S, d]. Only of a cache on the host.</summary>
+    public (byte[][] Keys, byte[][] Values) Read(int slot) =>
+        ([.. _keys.Select(keys => Slot(keys.Address, slot).ToArray())], [.. _values.Select(values => Slot(values.Address, slot).ToArray())]);
+
+    /// <summary>Puts such a copy into a slot.</summary>
+    public void Write(int slot, byte[][] keys, byte[][] values)
+    {
+        for (int layer = 0; layer < _shape.Layers; layer++)
+        {
+            keys[layer].CopyTo(Slot(_keys[layer].Address, slot));
+            values[layer].CopyTo(Slot(_values[layer].Address, slot));
+        }
+    }
+
+    unsafe Span<byte> Slot(nint address, int slot) => new((byte*)address + slot * SlotBytes, checked((int)SlotBytes));
+
     public void Dispose()
     {
         foreach (var (memory, _) in _keys.Concat(_values))

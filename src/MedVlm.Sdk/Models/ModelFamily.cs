@@ -64,6 +64,12 @@ internal abstract class ModelFamily
     /// <summary>Tokens that are never chosen after the first one.</summary>
     public virtual IReadOnlyList<int> SuppressedAfterFirst => [];
 
+    /// <summary>
+    /// Inputs of a run of the vision graph that all images of one size share; all others stack along their first dimension, so that runs of
+    /// several images can be one. Null where they cannot, as where an input holds places of patches in its run.
+    /// </summary>
+    public virtual IReadOnlyCollection<string>? SharedVisionInputs => null;
+
     /// <summary>Prompt of a request that brings none; null takes the library's.</summary>
     public virtual string? DefaultPrompt => null;
 

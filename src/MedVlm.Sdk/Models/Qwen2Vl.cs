@@ -47,6 +47,9 @@ internal sealed class Qwen2Vl : QwenVl
         return Merge(x.LayerNorm(tower["merger.ln_q"], TowerEpsilon), tower["merger.mlp"]);                          // [B, N/m², D]
     }
 
+    /// <inheritdoc/>
+    public override IReadOnlyCollection<string> SharedVisionInputs { get; } = ["rotary_cos", "rotary_sin"];
+
     /// <summary>Pre-norm transformer block, each image on its own, [B, N, C] to [B, N, C].</summary>
     Tensor Block(Tensor x, Weights w, Rotary rotary)
     {

@@ -177,6 +177,9 @@ internal sealed class SmolVlm : ModelFamily
         int RoundUp(int value) => Math.Max((value + side - 1) / side, 1) * side;
     }
 
+    /// <inheritdoc/>
+    public override IReadOnlyCollection<string> SharedVisionInputs => [];
+
     VisionRun Run(RgbImage[] tiles)
     {
         int side = _processor.MaxImageSize.LongestEdge, tile = 3 * side * side;

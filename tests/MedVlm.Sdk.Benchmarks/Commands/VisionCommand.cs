@@ -31,7 +31,7 @@ internal static class VisionCommand
             ProfileSummary.Print(profile, "vision", steps);
     }
 
-    static VisionRun OneTile(ModelFamily family)
+    public static VisionRun OneTile(ModelFamily family)
     {
         var pixels = new byte[64 * 64 * 3];
         new Random(1).NextBytes(pixels);

@@ -36,6 +36,17 @@ public sealed class SnippetTests
     }
 
     [Fact]
+    public async Task Telemetry_goes_to_the_console_under_the_names_of_OpenTelemetry()
+    {
+        var output = await OutputAsync(() => DocumentationSnippets.Telemetry.RunAsync([Image]));
+
+        Assert.All(
+            (string[])["generate_content MedVlm.Sdk.TinyModel", "gen_ai.client.token.usage", "gen_ai.server.time_to_first_token", "medvlm.images"],
+            name => Assert.Contains(name, output));
+        Assert.DoesNotContain("radiograph", output);
+    }
+
+    [Fact]
     public async Task Image_detail_is_an_option()
     {
         await using var captioner = await MedicalCaptioner.LoadAsync(TinyModel.Path, Token);

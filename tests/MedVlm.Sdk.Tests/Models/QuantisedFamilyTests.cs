@@ -38,8 +38,8 @@ public sealed class QuantisedFamilyTests
             options.Precision = Enum.Parse<Precision>(precision.Split(' ')[^1]);
             captioner = precision.StartsWith("CUDA", StringComparison.Ordinal)
                 ? await MedicalCaptioner.LoadAsync(
-                    options, null, _ => new DeviceChoice(ComputeDevice.Parse("RTX 5080 16GB"), null),
-                    new RuntimeSettings { Precision = options.Precision, EmulateCuda = true }, TestContext.Current.CancellationToken)
+                    options, null, new() { ChooseDevice = _ => new DeviceChoice(ComputeDevice.Parse("RTX 5080 16GB"), null), EmulateCuda = true },
+                    TestContext.Current.CancellationToken)
                 : await MedicalCaptioner.LoadAsync(options, cancellationToken: TestContext.Current.CancellationToken);
         }
         catch (UnsupportedModelException e)

@@ -21,8 +21,8 @@ internal sealed class FakeCaptioner(Func<CaptionRequest, CancellationToken, Task
         };
     }
 
-    public IAsyncEnumerable<CaptionResult> CaptionBatchAsync(IAsyncEnumerable<CaptionRequest> requests, CancellationToken cancellationToken = default) =>
-        CaptionBatch.RunAsync(this, requests, maxInFlight: 4, cancellationToken);
+    public IAsyncEnumerable<CaptionResult> CaptionBatchAsync(IAsyncEnumerable<CaptionRequest> requests, CaptionBatchOptions? options = null, CancellationToken cancellationToken = default) =>
+        CaptionBatch.RunAsync(this, requests, maxInFlight: 4, options, cancellationToken);
 
     public IAsyncEnumerable<CaptionUpdate> CaptionStreamingAsync(CaptionRequest request, CancellationToken cancellationToken = default) =>
         throw new NotSupportedException();
