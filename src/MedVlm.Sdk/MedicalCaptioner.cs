@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using MedVlm.Checkpoints;
 using MedVlm.Inference;
 using MedVlm.Models;
@@ -7,6 +8,7 @@ using MedVlm.Tokenizers;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
+using Microsoft.ML.OnnxRuntime;
 
 namespace MedVlm;
 
@@ -28,7 +30,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     // Decoding and resizing run beside the engine, on no more threads than there are cores.
     readonly SemaphoreSlim _preprocessing = new(Environment.ProcessorCount);
 
-    MedicalCaptioner(MedicalCaptionerOptions options, string name, LoadedModel model, ILogger logger)
+    MedicalCaptioner(MedicalCaptionerOptions options, string name, LoadedModel model, CheckpointContent content, ILogger logger)
     {
         (_model, _logger, _slots, _defaultCaption) = (model, logger, options.Slots, options.DefaultCaption.Snapshot());
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
@@ -36,7 +38,13 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         _metadata = new CaptionerMetadata(
             name, model.Precision,
             options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt,
-            model.Notes.Notice);
+            model.Notes.Notice)
+        {
+            Adapter = options.Adapter,
+            Device = $"CPU ({RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} cores)",
+            Runtime = $"ONNX Runtime {OrtEnv.Instance().GetVersionString()}",
+            Content = content.Hash,
+        };
     }
 
     /// <summary>Loads a model with default options.</summary>
@@ -84,7 +92,8 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
             LogMessages.Notice(logger, warning);
         if (model.Notes.Notice is { } notice)
             LogMessages.Notice(logger, notice);
-        return new MedicalCaptioner(options, name, model, logger);
+        var content = new CheckpointContent(folder, adapter, options.VisionTower, options.Tokenizer);
+        return new MedicalCaptioner(options, name, model, content, logger);
     }
 
     /// <inheritdoc/>
