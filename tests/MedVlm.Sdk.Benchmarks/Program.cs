@@ -29,6 +29,8 @@ internal static class Program
           machine                      What the machine can do: memory read rate, and a plain matrix product in ONNX Runtime.
           steady                       TinyModel: cold start to the first caption, and captions per second.
           leak                         TinyModel: memory over a thousand captions, and a hundred loads.
+          job                          TinyModel: a job over generated images, its memory, and again with its process killed at random moments.
+              --images 20000  --kills 30  --tokens 4  --slots 8
 
         decoder, vision, synthetic, layers and load: --precision fp32, int8 or int4 (the last two quantise at the first load: MEDVLM_CACHE).
         All but synth and machine: --threads N, --runs N, --session-entry KEY=VALUE (ONNX Runtime's session configuration).
@@ -55,6 +57,8 @@ internal static class Program
                 case "steady": await SteadyCommand.RunAsync(arguments); return 0;
                 case SteadyCommand.FirstCaption: await SteadyCommand.FirstCaptionAsync(arguments); return 0;
                 case "leak": await LeakCommand.RunAsync(arguments); return 0;
+                case "job": return await JobCommand.RunAsync(arguments);
+                case JobCommand.Child: return await JobCommand.RunChildAsync(arguments);
                 default:
                     Console.Error.WriteLine(Usage);
                     return 2;

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using Parquet;
 using Parquet.Data;
@@ -14,6 +15,8 @@ internal sealed class ParquetDataset : CaptionDataset
 {
     /// <summary>Largest image column of a row group.</summary>
     const long LargestColumn = 1L << 30;
+
+    const int LargestFooter = 64 << 20, LargestHeader = 64 << 10;
 
     /// <summary>Most rows of a row group.</summary>
     const long MostRows = 1 << 20;
@@ -131,6 +134,7 @@ internal sealed class ParquetDataset : CaptionDataset
             try
             {
                 stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+                CheckFooter(stream);
                 reader = await ParquetReader.CreateAsync(stream, null, true, cancellationToken).ConfigureAwait(false);
                 return new ParquetTable(name, stream, reader);
             }
@@ -184,6 +188,8 @@ internal sealed class ParquetDataset : CaptionDataset
             int rows = CheckedRows(group);
             try
             {
+                var column = group.GetMetadata(field)!.MetaData!;
+                CheckPages(StartOf(column), column.TotalCompressedSize, column.NumValues);
                 var data = await group.ReadRawColumnDataBaseAsync(field, cancellationToken).ConfigureAwait(false);
                 try
                 {
@@ -206,6 +212,9 @@ internal sealed class ParquetDataset : CaptionDataset
                 field.ClrType == typeof(T) && field.MaxRepetitionLevel == 0 && string.Equals(field.Path.ToString(), name, StringComparison.OrdinalIgnoreCase)))
             .FirstOrDefault(field => field is not null);
 
+        static long StartOf(Parquet.Meta.ColumnMetaData column) =>
+            Math.Min(column.DataPageOffset, column.DictionaryPageOffset is > 0 and { } dictionary ? dictionary : long.MaxValue);
+
         int CheckedRows(ParquetRowGroupReader group) => group.RowCount is >= 0 and <= MostRows and var rows
             ? (int)rows
             : throw new DatasetException($"{_name}: a row group of {group.RowCount} rows; at most {MostRows} are read. Write the file anew with smaller row groups.");
@@ -213,12 +222,43 @@ internal sealed class ParquetDataset : CaptionDataset
         void CheckSizes(ParquetRowGroupReader group, DataField field)
         {
             var column = group.GetMetadata(field)?.MetaData ?? throw new DatasetException($"{_name}: a row group lacks the column {field.Path}. The file is damaged: fetch it again.");
-            long start = Math.Min(column.DataPageOffset, column.DictionaryPageOffset is > 0 and { } dictionary ? dictionary : long.MaxValue);
+            long start = StartOf(column);
             if (start < 0 || column.TotalCompressedSize < 0 || column.TotalUncompressedSize < 0 || start > _stream.Length - column.TotalCompressedSize
                 || column.NumValues != group.RowCount)
                 throw new DatasetException($"{_name}: the column {field.Path} is said to lie beyond the file's end, or to have another number of rows than the file. It is damaged or was cut short: fetch it again.");
             if (column.TotalUncompressedSize > LargestColumn)
                 throw new DatasetException($"{_name}: the column {field.Path} has {column.TotalUncompressedSize} bytes in one row group; at most {LargestColumn} are read. Write the file anew with smaller row groups.");
+        }
+
+        /// <summary>Checks the footer, which stands at the end: its bytes, their number, "PAR1".</summary>
+        static void CheckFooter(FileStream stream)
+        {
+            Span<byte> tail = stackalloc byte[8];
+            if (stream.Length < 12 || RandomAccess.Read(stream.SafeFileHandle, tail, stream.Length - tail.Length) != tail.Length || !tail[4..].SequenceEqual("PAR1"u8)
+                || BinaryPrimitives.ReadInt32LittleEndian(tail) is var length && (length < 0 || length > stream.Length - 12 || length > LargestFooter))
+                throw new InvalidDataException("No footer.");
+            var footer = new byte[length];
+            RandomAccess.Read(stream.SafeFileHandle, footer, stream.Length - tail.Length - length);
+            ParquetStructure.CheckFooter(footer);
+        }
+
+        /// <summary>Checks that a column's pages follow each other to its end, and that together they hold what it is said to hold.</summary>
+        void CheckPages(long start, long length, long values)
+        {
+            var buffer = new byte[(int)Math.Min(LargestHeader, length)];
+            long position = start, end = start + length, found = 0, uncompressed = 0;
+            while (found < values)
+            {
+                int read = RandomAccess.Read(_stream.SafeFileHandle, buffer.AsSpan(0, (int)Math.Min(buffer.Length, end - position)), position);
+                var page = ParquetStructure.ReadPage(buffer.AsSpan(0, read));
+                position += page.HeaderLength + (long)page.Length;
+                uncompressed += page.UncompressedLength;
+                found += page.IsDictionary ? 0 : page.Values;
+                if (position > end || uncompressed > LargestColumn || page.IsDictionary && page.Values > page.UncompressedLength)
+                    throw new InvalidDataException("A page beyond its column.");
+            }
+            if (found != values)
+                throw new InvalidDataException("More values than rows.");
         }
 
         // Of a damaged file the reader throws whatever it stumbles over.
