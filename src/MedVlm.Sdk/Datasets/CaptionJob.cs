@@ -13,8 +13,8 @@ namespace MedVlm;
 /// </summary>
 /// <remarks>
 /// A job is its output file. Everything that it must know to go on lies there and beside it; docs/jobs.md describes the files. The file has each
-/// id at most once at every moment, in the order in which captions were finished. Memory does not grow with the number of images but for 17 to 46
-/// bytes each, whatever their ids and captions are long. Not thread-safe; one process at a time may write an output.
+/// id at most once at every moment, in the order in which captions were finished. Memory does not grow with the number of images but for 23 to 46
+/// bytes each, however long their ids and captions are. Not thread-safe; one process at a time may write an output.
 /// </remarks>
 public sealed class CaptionJob
 {

@@ -139,10 +139,10 @@ internal static class ParquetStructure
                 if (header == 0)
                     return;
                 int type = header & 0x0F, step = header >> 4;
-                int next = step == 0 ? checked((int)Number()) : number + step;
-                if (next <= number)
+                long next = step == 0 ? Number() : number + step;
+                if (next <= number || next > short.MaxValue)
                     throw new InvalidDataException("Fields out of order.");   // or there twice
-                number = next;
+                number = (int)next;
                 Field field = default;
                 if (known?.TryGetValue(number, out field) == true && (1 << type & (int)field.Kind) == 0)
                     throw new InvalidDataException($"Field {number} of {name} is of another kind.");

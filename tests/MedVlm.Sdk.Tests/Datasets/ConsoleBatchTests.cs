@@ -11,6 +11,9 @@ public sealed class ConsoleBatchTests : IDisposable
 {
     readonly TemporaryFolder _folder = new();
 
+    /// <summary>What the processes wrote.</summary>
+    readonly System.Collections.Concurrent.ConcurrentQueue<string> _said = [];
+
     public void Dispose() => _folder.Dispose();
 
     string Images => _folder.File("images");
@@ -92,6 +95,16 @@ public sealed class ConsoleBatchTests : IDisposable
             while (!process.HasExited && (!File.Exists(Output) || new FileInfo(Output).Length <= until + 300 * kill))
                 await Task.Delay(1, TestContext.Current.CancellationToken);
             await Task.Delay(random.Next(30), TestContext.Current.CancellationToken);
+            if (kill == 2 && !OperatingSystem.IsWindows())
+            {
+                // Ctrl+C for once: a clean end, which says how to go on.
+                using (var interrupt = Process.Start("kill", ["-INT", process.Id.ToString()]))
+                    await interrupt.WaitForExitAsync(TestContext.Current.CancellationToken);
+                await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+                Assert.Equal(130, process.ExitCode);
+                Assert.Contains("same command goes on from there", string.Join(' ', _said), StringComparison.Ordinal);
+                continue;
+            }
             process.Kill();   // SIGKILL: nothing of it runs any more
             await process.WaitForExitAsync(TestContext.Current.CancellationToken);
         }
@@ -116,7 +129,7 @@ public sealed class ConsoleBatchTests : IDisposable
         {
             RedirectStandardOutput = true, RedirectStandardError = true,
         })!;
-        process.OutputDataReceived += (_, _) => { };
+        process.OutputDataReceived += (_, line) => _said.Enqueue(line.Data ?? "");
         process.ErrorDataReceived += (_, _) => { };
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
