@@ -50,6 +50,8 @@ internal static class ConsoleApp
             + "Exit codes: 0 all done, 1 some images failed or cases disagree, 2 wrong usage or model, 130 stopped by Ctrl+C.")
         {
             CaptionCommand.Create(terminal),
+            BatchCommand.Create(terminal),
+            MergeCommand.Create(terminal),
             VerifyCommand.Create(terminal),
             CacheCommand.Create(terminal),
             PlanCommand.Create(terminal),

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using MedVlm.Checkpoints;
 using MedVlm.Devices;
 using MedVlm.Inference;
@@ -9,6 +10,7 @@ using MedVlm.Tokenizers;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
+using Microsoft.ML.OnnxRuntime;
 
 namespace MedVlm;
 
@@ -31,7 +33,8 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     // Decoding and resizing run beside the engine, on no more threads than there are cores.
     readonly SemaphoreSlim _preprocessing = new(Environment.ProcessorCount);
 
-    MedicalCaptioner(MedicalCaptionerOptions options, string name, LoadedModel model, ILogger logger, LoadSettings settings)
+    MedicalCaptioner(
+        MedicalCaptionerOptions options, string name, LoadedModel model, CheckpointContent content, ILogger logger, LoadSettings settings)
     {
         (_model, _logger, _slots, _defaultCaption) = (model, logger, model.Plan!.Require().Slots, options.DefaultCaption.Snapshot());
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
@@ -41,7 +44,15 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         _metadata = new CaptionerMetadata(
             name, model.Precision,
             options.DefaultCaption.Prompt ?? model.Notes.DefaultPrompt ?? model.Family.DefaultPrompt ?? CaptionOptions.DefaultPrompt,
-            model.Notes.Notice);
+            model.Notes.Notice)
+        {
+            Adapter = options.Adapter,
+            Device = model.Plan.Device.Kind == DeviceKind.Cpu
+                ? $"CPU ({RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} cores)"
+                : model.Plan.Device.Name,
+            Runtime = $"ONNX Runtime {OrtEnv.Instance().GetVersionString()}",
+            Content = content.Hash,
+        };
     }
 
     /// <summary>Loads a model with default options.</summary>
@@ -119,7 +130,8 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
             LogMessages.Notice(logger, warning);
         if (model.Notes.Notice is { } notice)
             LogMessages.Notice(logger, notice);
-        return new MedicalCaptioner(options, name, model, logger, settings);
+        var content = new CheckpointContent(folder, adapter, options.VisionTower, options.Tokenizer);
+        return new MedicalCaptioner(options, name, model, content, logger, settings);
     }
 
     /// <summary>

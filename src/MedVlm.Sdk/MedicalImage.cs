@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using MedVlm.Imaging;
 
 namespace MedVlm;
@@ -12,9 +14,13 @@ namespace MedVlm;
 /// </remarks>
 public sealed class MedicalImage
 {
-    readonly Func<ImageLimits, CancellationToken, ValueTask<RgbImage>> _decode;
+    /// <summary>Reads and decodes; shows the image itself what was read.</summary>
+    readonly Func<MedicalImage, ImageLimits, CancellationToken, ValueTask<RgbImage>> _decode;
 
-    MedicalImage(Func<ImageLimits, CancellationToken, ValueTask<RgbImage>> decode) => _decode = decode;
+    readonly bool _keyed;
+
+    MedicalImage(Func<MedicalImage, ImageLimits, CancellationToken, ValueTask<RgbImage>> decode, bool keyed = false) =>
+        (_decode, _keyed) = (decode, keyed);
 
     static readonly HashSet<string> s_endings = new(StringComparer.OrdinalIgnoreCase)
     {
@@ -33,9 +39,10 @@ public sealed class MedicalImage
     public static MedicalImage FromFile(string path, GrayWindow? window = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        return new(async (limits, cancellationToken) =>
+        return new(async (image, limits, cancellationToken) =>
         {
             var encoded = await ImageReader.ReadFileAsync(path, limits, cancellationToken).ConfigureAwait(false);
+            image.KeepKey(default, encoded);
             return ImageDecoder.Decode(encoded, window, limits, cancellationToken);
         });
     }
@@ -45,7 +52,11 @@ public sealed class MedicalImage
     /// <param name="window">Which grey values become black and white; for grey images only. Default: the full range of the file's type.</param>
     /// <returns>The image.</returns>
     public static MedicalImage FromBytes(ReadOnlyMemory<byte> encoded, GrayWindow? window = null) =>
-        new((limits, cancellationToken) => new(ImageDecoder.Decode(encoded, window, limits, cancellationToken)));
+        new((image, limits, cancellationToken) =>
+        {
+            image.KeepKey(default, encoded.Span);
+            return new(ImageDecoder.Decode(encoded, window, limits, cancellationToken));
+        });
 
     /// <summary>Reads an encoded image from a stream, from its position to its end.</summary>
     /// <param name="stream">The stream. It is read before this method's task completes, and stays the caller's to dispose.</param>
@@ -84,10 +95,11 @@ public sealed class MedicalImage
         if (window is not null && layout.Kind != PixelKind.Gray)
             throw new ArgumentException($"A grey window does not apply to {format}: leave it out.", nameof(window));
 
-        return new((limits, cancellationToken) =>
+        return new((image, limits, cancellationToken) =>
         {
             ImageDecoder.CheckSize("image", width, height, limits);
             cancellationToken.ThrowIfCancellationRequested();
+            image.KeepKey(Encoding.ASCII.GetBytes($"{width}x{height} {format}\n"), pixels.Span);
             var rgb = new byte[checked(width * height * RgbImage.Channels)];
             new RgbConverter(layout, window).Convert(pixels.Span, rgb);
             return new(new RgbImage(width, height, rgb));
@@ -96,5 +108,27 @@ public sealed class MedicalImage
 
     /// <summary>Reads and decodes the image, on the calling thread once the file is read.</summary>
     /// <exception cref="ImageException">The image cannot be read or decoded, or goes beyond the limits.</exception>
-    internal ValueTask<RgbImage> DecodeAsync(ImageLimits limits, CancellationToken cancellationToken) => _decode(limits, cancellationToken);
+    internal ValueTask<RgbImage> DecodeAsync(ImageLimits limits, CancellationToken cancellationToken) => _decode(this, limits, cancellationToken);
+
+    /// <summary>An image that is none: it fails with this error where it would be decoded, as a damaged file does.</summary>
+    internal static MedicalImage Failing(MedVlmException error) => new((_, _, _) => ValueTask.FromException<RgbImage>(error));
+
+    /// <summary>The same image, which keeps the key of its content when it is decoded.</summary>
+    internal MedicalImage Keyed() => new(_decode, keyed: true);
+
+    /// <summary>
+    /// SHA-256 of what was decoded, as lower-case hex: of the encoded bytes, or of raw pixels with their size and format in front. Null until
+    /// then, and for an image that is not <see cref="Keyed"/>.
+    /// </summary>
+    internal string? ContentKey { get; private set; }
+
+    void KeepKey(ReadOnlySpan<byte> head, ReadOnlySpan<byte> content)
+    {
+        if (!_keyed)
+            return;
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(head);
+        hash.AppendData(content);
+        ContentKey = Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
 }

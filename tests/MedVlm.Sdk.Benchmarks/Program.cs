@@ -40,6 +40,8 @@ internal static class Program
           callers                      TinyModel: many callers at once, mixed prompts and images; fails on a mix-up, or where something is left behind.
               --callers 8  --captions 10000  --slots 8
           leak                         TinyModel: memory over a thousand captions, and a hundred loads.
+          job                          TinyModel: a job over generated images, its memory, and again with its process killed at random moments.
+              --images 20000  --kills 30  --tokens 4  --slots 8
 
         decoder, vision, overlap, throughput, synthetic, layers and load: --precision fp32, int8 or int4 (the last two quantise at the first load: MEDVLM_CACHE).
         All but synth and machine: --threads N, --runs N, --session-entry KEY=VALUE (ONNX Runtime's session configuration).
@@ -71,6 +73,8 @@ internal static class Program
                 case "throughput": await ThroughputCommand.RunAsync(arguments); return 0;
                 case "callers": return await CallersCommand.RunAsync(arguments);
                 case "leak": await LeakCommand.RunAsync(arguments); return 0;
+                case "job": return await JobCommand.RunAsync(arguments);
+                case JobCommand.Child: return await JobCommand.RunChildAsync(arguments);
                 default:
                     Console.Error.WriteLine(Usage);
                     return 2;

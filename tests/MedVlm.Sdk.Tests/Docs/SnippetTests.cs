@@ -55,6 +55,17 @@ public sealed class SnippetTests
     }
 
     [Fact]
+    public async Task A_job_captions_a_folder_into_a_file()
+    {
+        using var folder = new MedVlm.Tests.Checkpoints.TemporaryFolder();
+        CaptionJobReport? report = null;
+
+        await OutputAsync(async () => report = await Jobs.RunAsync([TestFolders.Phantoms, folder.File("captions.jsonl")]));
+
+        Assert.Equal((24, 24), (report!.Total, report.Captioned));
+    }
+
+    [Fact]
     public async Task A_wrapper_answers_in_place_of_the_model()
     {
         var cache = new System.Collections.Concurrent.ConcurrentDictionary<string, Caption>();

@@ -177,7 +177,7 @@ internal sealed class QuantisedCache(string folder)
         void AddStored(StoredTensor stored)
         {
             if (!files.TryGetValue(stored.File, out var content))
-                files.Add(stored.File, content = ContentOf(stored.File, cancellationToken));
+                files.Add(stored.File, content = ContentOf(stored.File.ResolvedPath, cancellationToken));
             Add(content);
             Add(stored.Name);
         }
@@ -194,15 +194,18 @@ internal sealed class QuantisedCache(string folder)
     }
 
     /// <summary>Hash of a file's content, taken from the last time where path, size and time of change are the same.</summary>
-    string ContentOf(SafetensorsFile file, CancellationToken cancellationToken)
+    /// <param name="path">The file itself, not a link to it.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    public string ContentOf(string path, CancellationToken cancellationToken)
     {
-        var info = new FileInfo(file.ResolvedPath);
+        var info = new FileInfo(path);
         var identity = $"{info.FullName}\n{info.Length}\n{info.LastWriteTimeUtc.Ticks}";
         var known = Path.Combine(Folder, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(identity)))[..32] + HashExtension);
         if (ReadHash(known) is { } content)
             return content;
 
-        using (var handle = File.OpenHandle(file.ResolvedPath, FileMode.Open, FileAccess.Read, FileShare.Read))
+        using (var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read))
             content = ContentHash.Of(handle, 0, cancellationToken);
         WriteHash(known, content);
         return content;
@@ -225,6 +228,7 @@ internal sealed class QuantisedCache(string folder)
         var temporary = Path.Combine(Folder, $"{Guid.NewGuid():N}{TemporaryExtension}");
         try
         {
+            Directory.CreateDirectory(Folder);
             File.WriteAllText(temporary, content);
             File.Move(temporary, path, overwrite: true);
         }

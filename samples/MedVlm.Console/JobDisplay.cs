@@ -1,0 +1,62 @@
+using System.Globalization;
+using Spectre.Console;
+
+namespace MedVlm.ConsoleSample;
+
+/// <summary>A job while it runs: a panel that is drawn anew, or now and then a plain line.</summary>
+internal static class JobDisplay
+{
+    static readonly TimeSpan s_pause = TimeSpan.FromSeconds(5);
+
+    public static Task<CaptionJobReport> ShowJobAsync(this Terminal terminal, Func<IProgress<CaptionJobProgress>, Task<CaptionJobReport>> run) =>
+        !terminal.IsLive ? run(new PlainLines(terminal.Error)) : terminal.Out.Live(new Text("Reading the data set")).AutoClear(true).StartAsync(
+            context => run(new Reporter(progress =>
+            {
+                context.UpdateTarget(Panel(progress));
+                context.Refresh();
+            })));
+
+    /// <summary>One line: "120 of 1000 (12 %), 3 failed, 4.2 images/s, 88 tokens/s, 0:03:29 left, 512 MiB".</summary>
+    public static string Line(CaptionJobProgress p) => string.Join(", ", ((string?[])
+    [
+        $"{p.Captioned} of {p.Total} ({Percent(p)} %)", $"{p.Failed} failed", p.Skipped > 0 ? $"{p.Skipped} from earlier runs" : null,
+        string.Create(CultureInfo.InvariantCulture, $"{p.ImagesPerSecond:F1} images/s"), string.Create(CultureInfo.InvariantCulture, $"{p.TokensPerSecond:F0} tokens/s"),
+        $"{Left(p)} left", $"{p.MemoryBytes >> 20} MiB",
+    ]).Where(part => part is not null));
+
+    static Rows Panel(CaptionJobProgress p)
+    {
+        var bar = new BreakdownChart().Width(60).HideTags()
+            .AddItem("captioned", p.Captioned, Color.Green).AddItem("failed", p.Failed, Color.Red).AddItem("left", Math.Max(p.Total - p.Captioned - p.Failed, 0), Color.Grey);
+        var grid = new Grid().AddColumns(4)
+            .AddRow("captioned", $"{p.Captioned} of {p.Total} ({Percent(p)} %)", "images/s", $"{p.ImagesPerSecond:F1}")
+            .AddRow("failed", $"{p.Failed}", "tokens/s", $"{p.TokensPerSecond:F0}")
+            .AddRow("from earlier runs", $"{p.Skipped}", "left", Left(p))
+            .AddRow("this run", $"{p.Elapsed:hh\\:mm\\:ss}", "memory", $"{p.MemoryBytes >> 20} MiB");
+        return new Rows(bar, grid, new Text("Ctrl+C stops; the same command goes on.", new Style(decoration: Decoration.Dim)));
+    }
+
+    static long Percent(CaptionJobProgress p) => p.Total == 0 ? 100 : p.Captioned * 100 / p.Total;
+
+    static string Left(CaptionJobProgress p) => p.Remaining is { } left
+        ? string.Create(CultureInfo.InvariantCulture, $"{(long)left.TotalHours}:{left.Minutes:D2}:{left.Seconds:D2}") : "unknown time";
+
+    sealed class Reporter(Action<CaptionJobProgress> report) : IProgress<CaptionJobProgress>
+    {
+        public void Report(CaptionJobProgress value) => report(value);
+    }
+
+    sealed class PlainLines(TextWriter output) : IProgress<CaptionJobProgress>
+    {
+        TimeSpan? _last;
+
+        public void Report(CaptionJobProgress value)
+        {
+            bool done = value.Captioned + value.Failed == value.Total;
+            if (!done && _last is { } last && value.Elapsed - last < s_pause)
+                return;
+            _last = value.Elapsed;
+            output.WriteLine(Line(value));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+using System.Text.Json.Nodes;
+
+namespace MedVlm.Tests.Datasets;
+
+/// <summary>Shards are put together only if they make a whole.</summary>
+public sealed class CaptionMergeTests : IDisposable
+{
+    readonly JobFixture _job = new(30);
+
+    public void Dispose() => _job.Dispose();
+
+    string Shard(int index) => _job.Folder.File($"shard{index}.jsonl");
+
+    string Merged => _job.Folder.File("all.jsonl");
+
+    async Task RunShardsAsync(int count, Func<CaptionRequest, CancellationToken, Task>? before = null)
+    {
+        for (int i = 0; i < count; i++)
+            await _job.RunAsync(new() { Output = Shard(i), Shard = new(i, count), Retry = new() { MaxAttempts = 1 } }, before);
+    }
+
+    Task<CaptionJobReport> MergeAsync(int[] shards, bool dataset = true, bool allowMissing = false) => CaptionJob.MergeAsync(
+        [.. shards.Select(Shard)],
+        new() { Output = Merged, Csv = _job.Folder.File("all.csv"), Dataset = dataset ? _job.Dataset : null, AllowMissing = allowMissing }, TestContext.Current.CancellationToken);
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Makes_the_whole_of_its_parts(bool dataset)
+    {
+        await RunShardsAsync(3);
+
+        var report = await MergeAsync([2, 0, 1], dataset);
+
+        Assert.Equal((30, 30), (report.Total, report.Captioned));
+        Assert.Equal(_job.Ids.ToHashSet(), JobFixture.Lines(Merged).Keys.ToHashSet());
+        Assert.Equal(31, File.ReadAllLines(_job.Folder.File("all.csv")).Length);
+
+        // The whole is a job of its own: it is complete.
+        Assert.Equal(0, (await _job.RunAsync(new() { Output = Merged })).CaptionedNow);
+    }
+
+    [Theory]
+    [InlineData(new[] { 0, 2 }, "1 of 3 shards are missing: 1.")]
+    [InlineData(new[] { 0, 1, 1, 2 }, "Shard 1/3 is there twice: shard1.jsonl and shard1.jsonl.")]
+    public async Task Every_shard_is_there_once(int[] shards, string message)
+    {
+        await RunShardsAsync(3);
+
+        Assert.Equal(message, (await Assert.ThrowsAsync<CaptionMergeException>(() => MergeAsync(shards))).Message);
+        Assert.False(File.Exists(Merged));
+    }
+
+    [Fact]
+    public async Task Ids_without_a_caption_are_named_and_may_be_allowed()
+    {
+        await RunShardsAsync(3, (request, _) => request.Id == _job.Ids[7] ? throw new IOException("away") : Task.CompletedTask);
+
+        var e = await Assert.ThrowsAsync<CaptionMergeException>(() => MergeAsync([0, 1, 2]));
+        Assert.Equal((1, _job.Ids[7]), (e.MissingCount, Assert.Single(e.MissingIds)));
+        Assert.Equal(
+            $"The shards make no whole: 1 of 30 ids have no caption: {_job.Ids[7]} (see the shards' .failed.jsonl; run the shards again, or allow it).", e.Message);
+        Assert.Equal(1, (await Assert.ThrowsAsync<CaptionMergeException>(() => MergeAsync([0, 1, 2], dataset: false))).MissingCount);
+
+        var report = await MergeAsync([0, 1, 2], allowMissing: true);
+        Assert.Equal((29, _job.Ids[7]), (report.Captioned, Assert.Single(report.Failures).Id));
+    }
+
+    [Fact]
+    public async Task Lines_that_are_there_twice_or_belong_elsewhere_are_named()
+    {
+        await RunShardsAsync(3);
+        var (own, other) = (File.ReadLines(Shard(0)).First(), File.ReadLines(Shard(1)).First());
+        File.AppendAllText(Shard(0), $"{own}\n{other}\n{{\"id\":\"stranger\",\"caption\":\"\"}}\n");
+
+        var e = await Assert.ThrowsAsync<CaptionMergeException>(() => MergeAsync([0, 1, 2]));
+
+        Assert.Equal((0, 1, 2), (e.MissingCount, e.DuplicateCount, e.ForeignCount));
+        Assert.Contains("stranger", e.ForeignIds);
+        Assert.False(File.Exists(Merged));
+    }
+
+    [Fact]
+    public async Task Without_the_data_set_a_wrong_id_is_noticed_all_the_same()
+    {
+        await RunShardsAsync(1);
+        var lines = File.ReadAllLines(Shard(0));
+        lines[0] = "{\"id\":\"stranger\",\"caption\":\"\"}";
+        File.WriteAllText(Shard(0), string.Join('\n', lines) + "\n");
+
+        Assert.Equal(
+            "The shards make no whole: the ids are as many as the data set's, or more, but not the same.",
+            (await Assert.ThrowsAsync<CaptionMergeException>(() => MergeAsync([0], dataset: false))).Message);
+    }
+
+    [Fact]
+    public async Task Shards_of_different_kinds_are_not_mixed()
+    {
+        await RunShardsAsync(2);
+        File.Delete(Shard(1));
+        File.Delete(_job.Folder.File("shard1.provenance.json"));
+        await _job.RunAsync(new() { Output = Shard(1), Shard = new(1, 2), Caption = new() { MaxNewTokens = 7 } });
+
+        Assert.Equal(
+            "options.max_new_tokens was 128, is 7", Assert.Single((await Assert.ThrowsAsync<CaptionJobChangedException>(() => MergeAsync([0, 1]))).Differences));
+    }
+
+    [Fact]
+    public async Task Another_data_set_is_refused()
+    {
+        await RunShardsAsync(2);
+        _job.Folder.Write("images/new.png", DatasetFiles.Png(1));
+
+        Assert.Contains("another data set", (await Assert.ThrowsAsync<CaptionMergeException>(() => MergeAsync([0, 1]))).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("index", 5)]
+    [InlineData("count", 0)]
+    [InlineData("count", 2_000_000_000)]
+    public async Task Provenance_is_not_trusted(string key, int value)
+    {
+        await RunShardsAsync(1);
+        var path = _job.Folder.File("shard0.provenance.json");
+        var json = JsonNode.Parse(File.ReadAllText(path))!;
+        json["shard"]![key] = value;
+        File.WriteAllText(path, json.ToJsonString());
+
+        await Assert.ThrowsAsync<CaptionMergeException>(() => MergeAsync([0]));
+    }
+}
