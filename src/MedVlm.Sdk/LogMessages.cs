@@ -13,4 +13,7 @@ internal static partial class LogMessages
 
     [LoggerMessage(3, LogLevel.Debug, "Captioned: {Tokens} tokens after a prompt of {PromptTokens}, {Milliseconds:F0} ms.")]
     public static partial void Captioned(ILogger logger, int tokens, int promptTokens, double milliseconds);
+
+    [LoggerMessage(4, LogLevel.Warning, "Memory did not suffice for {Before} captions at once: from now on {After} are decoded together.")]
+    public static partial void SlotsReduced(ILogger logger, int before, int after);
 }

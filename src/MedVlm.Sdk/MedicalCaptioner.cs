@@ -38,8 +38,14 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     {
         (_model, _logger, _slots, _defaultCaption) = (model, logger, model.Plan!.Require().Slots, options.DefaultCaption.Snapshot());
         _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
-        _engine = new Engine(model, _slots, options.VisionCacheMiB * (1L << 20), settings.VisionAhead ?? model.Plan!.Device.Kind != DeviceKind.Cpu);
         _telemetry = new EngineTelemetry(settings.Meters, name, settings.ServiceKey);
+        _engine = new Engine(
+            model, _slots, options.VisionCacheMiB * (1L << 20), settings.VisionAhead ?? model.Plan!.Device.Kind != DeviceKind.Cpu,
+            new EngineHooks((before, after) =>
+            {
+                _telemetry.SlotsReduced(before, after);
+                LogMessages.SlotsReduced(_logger, before, after);
+            }, settings.BeforeRun));
         _telemetry.Watch(_engine);
         _metadata = new CaptionerMetadata(
             name, model.Precision,
@@ -90,6 +96,9 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     {
         /// <summary>Chooses the device by the option.</summary>
         public Func<string, DeviceChoice> ChooseDevice { get; init; } = DeviceChoice.Of;
+
+        /// <summary>Called before each prefill and decode step: for tests.</summary>
+        public Action<string, int>? BeforeRun { get; init; }
 
         /// <summary>Runs the graphs of a GPU on the CPU: for tests.</summary>
         public bool EmulateCuda { get; init; }

@@ -23,25 +23,30 @@ internal sealed class Engine : IAsyncDisposable
     readonly EngineQueue _queue = new();
     readonly VisionStage _vision;
     readonly Slot?[] _slots;
-    readonly DecoderRun?[] _steps;
+    readonly Dictionary<(int First, int Rows), DecoderRun> _steps = [];
+    readonly EngineHooks _hooks;
     readonly Task _loop;
     readonly CancellationTokenSource _disposing = new();
 
     KvCache? _cache;
     KvCache? _cross;
     Generation? _next;
+    volatile int _slotLimit;
+    bool _drain;
     TimeSpan _promptRuns;
 
     /// <param name="model">The model; disposed with the engine.</param>
     /// <param name="slots">Captions that are decoded together.</param>
     /// <param name="visionCacheBytes">Bytes of image features to keep for images that come again; 0 keeps none.</param>
     /// <param name="visionAhead">Whether the vision tower runs beside decode steps, on a thread of its own.</param>
-    public Engine(LoadedModel model, int slots, long visionCacheBytes = 0, bool visionAhead = false)
+    /// <param name="hooks">Who is told of what.</param>
+    public Engine(LoadedModel model, int slots, long visionCacheBytes = 0, bool visionAhead = false, EngineHooks? hooks = null)
     {
+        _hooks = hooks ?? new EngineHooks();
+        _slotLimit = slots;
         _model = model;
         _stopTokenIds = [.. model.Family.StopTokenIds(model.Generation)];
         _slots = new Slot?[slots];
-        _steps = new DecoderRun?[slots + 1];
 
         // While half of them decode, the images of the others are made ready: as many as the memory plan counts.
         Gate = new FairGate(2 * slots);
@@ -75,8 +80,8 @@ internal sealed class Engine : IAsyncDisposable
     /// <summary>Captions that are made ready and wait.</summary>
     public int QueueLength => _queue.Count;
 
-    /// <summary>Captions that are decoded together at most.</summary>
-    public int Slots => _slots.Length;
+    /// <summary>Captions that are decoded together at most; fewer once memory has not sufficed.</summary>
+    public int Slots => _slotLimit;
 
     /// <summary>Captions that are in a slot.</summary>
     public int Running => _slots.Count(slot => slot is not null);
@@ -130,9 +135,12 @@ internal sealed class Engine : IAsyncDisposable
     /// <returns>False when none will come any more.</returns>
     bool Admit()
     {
-        while (Array.IndexOf(_slots, null) is >= 0 and var free)
+        while (Array.IndexOf(_slots, null, 0, _slotLimit) is >= 0 and var free)
         {
             bool idle = Running == 0;
+            if (_drain && !idle)
+                return true;
+            _drain = false;
             if ((_next ?? _vision.Take(wait: idle)) is not { } generation)
                 return !idle;
 
@@ -148,7 +156,16 @@ internal sealed class Engine : IAsyncDisposable
             {
                 generation.CancellationToken.ThrowIfCancellationRequested();
                 EnsureCache(generation.SlotLength);
+                _hooks.BeforeRun?.Invoke("prefill", Running + 1);
                 _slots[free] = Prefill(generation, free);
+            }
+            catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && (GiveUpSlots(Running + 1) || !idle))
+            {
+                // Once more when nothing runs beside it, in a smaller cache.
+                _next = generation;
+                _drain = true;
+                if (idle)
+                    DropCache();
             }
             catch (Exception e)
             {
@@ -176,6 +193,8 @@ internal sealed class Engine : IAsyncDisposable
             (trace.PromptIds, trace.Positions, trace.ImageFeatures) = (inputs.PromptIds, inputs.Positions, features.Features);
 
         using var run = RunPrompt(inputs.PromptIds, inputs.Positions, features.Features, slot, runOptions);
+        if (_cross is not null)
+            generation.ReleaseImages();
         if (!(_model.Family.Rotary?.SwitchLength < generation.SlotLength))
             generation.Features = null;
         generation.Prefill = Stopwatch.GetElapsedTime(start);
@@ -205,7 +224,6 @@ internal sealed class Engine : IAsyncDisposable
         }
         generation.Vision = Stopwatch.GetElapsedTime(start);
         generation.Trace?.Vision = generation.Inputs.Vision;
-        generation.ReleaseImages();
         return features;
     }
 
@@ -287,43 +305,84 @@ internal sealed class Engine : IAsyncDisposable
         if (rows == 0)
             return;
 
+        // All together; where memory has not sufficed for so many, one part of them after another.
+        for (int first = 0; first < rows;)
+        {
+            int count = Math.Min(rows - first, _slotLimit);
+            try
+            {
+                Step(first, count);
+                first += count;
+            }
+            catch (Exception e) when (count > 1 && EngineErrors.IsOutOfMemory(e))
+            {
+                // The same step again: it writes the same keys and values to the same places.
+                GiveUpSlots(count);
+                DropSteps();
+            }
+            catch (Exception e)
+            {
+                var error = EngineErrors.Translated(e, "decode");
+                foreach (ref var slot in _slots.AsSpan(first, count))
+                {
+                    slot?.Generation.Fail(error);
+                    slot = null;
+                }
+                first += count;
+            }
+        }
+    }
+
+    /// <summary>One token for each running slot of a part of them.</summary>
+    void Step(int first, int rows)
+    {
+        if (!_slots.AsSpan(first, rows).ContainsAnyExcept((Slot?)null))
+            return;
+
         long start = Stopwatch.GetTimestamp();
-        try
+        _hooks.BeforeRun?.Invoke("decode", rows);
+        if (!_steps.TryGetValue((first, rows), out var step))
+            _steps.Add((first, rows), step = new DecoderRun(_model.Decoder, _model.Family, _cache!, _cross, first, rows, tokens: 1));
+        Span<int> past = stackalloc int[rows];
+        for (int row = 0; row < rows; row++)
         {
-            var step = _steps[rows] ??= new DecoderRun(_model.Decoder, _model.Family, _cache!, _cross, 0, rows, tokens: 1);
-            Span<int> past = stackalloc int[rows];
-            for (int row = 0; row < rows; row++)
-            {
-                // A slot between running ones may be empty: it computes one token into its own unused part of the cache.
-                var (cached, token, position) = _slots[row] is { } slot ? (slot.Cached, slot.Token, slot.Position) : (0, 0, 0);
-                past[row] = cached;
-                int width = _model.Family.Shape.HiddenSize;
-                _model.Embeddings.Row(token, cached, step.Embeddings.AsSpan(row * width, width));
-                if (_model.Family.Rotary is { Angles: var angles } rotary)
-                    rotary.Fill(position, cached + 1, step.Cos.AsSpan(row * angles, angles), step.Sin.AsSpan(row * angles, angles));
-            }
-
-            using var runOptions = new RunOptions();
-            step.Run(past, runOptions);
-
-            var elapsed = Stopwatch.GetElapsedTime(start);
-            int running = Running;
-            for (int row = 0; row < rows; row++)
-                if (_slots[row] is { } slot)
-                    _slots[row] = Choose(slot.Generation, step, row, elapsed) is { } token
-                        ? slot with { Cached = slot.Cached + 1, Token = token, Position = slot.Position + 1 }
-                        : null;
-            Times.AddStep(Stopwatch.GetElapsedTime(start), step.Elapsed, running);
+            // A slot between running ones may be empty: it computes one token into its own unused part of the cache.
+            var (cached, token, position) = _slots[first + row] is { } slot ? (slot.Cached, slot.Token, slot.Position) : (0, 0, 0);
+            past[row] = cached;
+            int width = _model.Family.Shape.HiddenSize;
+            _model.Embeddings.Row(token, cached, step.Embeddings.AsSpan(row * width, width));
+            if (_model.Family.Rotary is { Angles: var angles } rotary)
+                rotary.Fill(position, cached + 1, step.Cos.AsSpan(row * angles, angles), step.Sin.AsSpan(row * angles, angles));
         }
-        catch (Exception e)
-        {
-            var error = EngineErrors.Translated(e, "decode");
-            foreach (ref var slot in _slots.AsSpan())
+
+        using var runOptions = new RunOptions();
+        step.Run(past, runOptions);
+
+        var elapsed = Stopwatch.GetElapsedTime(start);
+        int running = 0;
+        for (int row = 0; row < rows; row++)
+            if (_slots[first + row] is { } slot)
             {
-                slot?.Generation.Fail(error);
-                slot = null;
+                running++;
+                _slots[first + row] = Choose(slot.Generation, step, row, elapsed) is { } token
+                    ? slot with { Cached = slot.Cached + 1, Token = token, Position = slot.Position + 1 }
+                    : null;
             }
-        }
+        Times.AddStep(Stopwatch.GetElapsedTime(start), step.Elapsed, running);
+    }
+
+    /// <summary>Memory has not sufficed: half of the slots are left, for good. Those in the others go on, in turns.</summary>
+    /// <param name="used">Slots that memory has not sufficed for.</param>
+    /// <returns>False where only one is left.</returns>
+    bool GiveUpSlots(int used)
+    {
+        int before = _slotLimit, after = Math.Max(Math.Min(before, used) / 2, 1);
+        if (after == before)
+            return false;
+
+        _slotLimit = after;
+        _hooks.SlotsReduced?.Invoke(before, after);
+        return true;
     }
 
     /// <summary>Chooses the next token from a run's results, and hands it on.</summary>
@@ -348,25 +407,29 @@ internal sealed class Engine : IAsyncDisposable
 
     void EnsureCache(int slotLength)
     {
-        if (_cache is not null && _cache.SlotLength >= slotLength)
+        bool tooManySlots = _cache?.Slots > _slotLimit && Running == 0;
+        if (_cache is not null && _cache.SlotLength >= slotLength && !tooManySlots)
             return;
 
         DropCache();
         if (_model.Family.Shape.CrossLength > 0)
-            _cross = KvCache.OfImages(_model.Family.Shape, _slots.Length, _model.CacheMemory);
-        _cache = new KvCache(_model.Family.Shape, _slots.Length, CacheLength(slotLength), _model.CacheMemory);
+            _cross = KvCache.OfImages(_model.Family.Shape, _slotLimit, _model.CacheMemory);
+        _cache = new KvCache(_model.Family.Shape, _slotLimit, CacheLength(slotLength), _model.CacheMemory);
     }
 
     /// <summary>Tokens of a slot in the cache that is made for a caption of this length.</summary>
     public static int CacheLength(int slotLength) => (slotLength + SlotLengthStep - 1) / SlotLengthStep * SlotLengthStep;
 
+    void DropSteps()
+    {
+        foreach (var step in _steps.Values)
+            step.Dispose();
+        _steps.Clear();
+    }
+
     void DropCache()
     {
-        foreach (ref var step in _steps.AsSpan())
-        {
-            step?.Dispose();
-            step = null;
-        }
+        DropSteps();
         _cache?.Dispose();
         _cross?.Dispose();
         (_cache, _cross) = (null, null);

@@ -1,3 +1,5 @@
+using Microsoft.ML.OnnxRuntime;
+
 namespace MedVlm.Inference;
 
 /// <summary>What a caption's caller is told of an error in the engine.</summary>
@@ -12,11 +14,21 @@ internal static class EngineErrors
         : stopping ? new ObjectDisposedException("The captioner was disposed while this caption was being written.", e)
         : Translated(e, stage);
 
+    /// <summary>Whether memory has run out: the host's, or what the device's arena may take. ONNX Runtime says so in words only.</summary>
+    public static bool IsOutOfMemory(Exception e) => e is OutOfMemoryException
+        || e is OnnxRuntimeException && s_outOfMemory.Any(words => e.Message.Contains(words, StringComparison.OrdinalIgnoreCase));
+
+    // The arena's two sentences, std::bad_alloc, and CUDA's, cuBLAS's and cuDNN's own names.
+    static readonly string[] s_outOfMemory =
+    [
+        "Failed to allocate memory", "smaller than requested bytes", "bad_alloc", "bad allocation", "out of memory", "cudaErrorMemoryAllocation", "ALLOC_FAILED",
+    ];
+
     public static Exception Translated(Exception e, string stage) => e switch
     {
         MedVlmException => e,
-        OutOfMemoryException => new MedVlmException(
-            $"Not enough memory for the {stage} of a caption. Use fewer slots, fewer new tokens, or a coarser image detail.", e),
+        _ when IsOutOfMemory(e) => new MedVlmException(
+            $"Not enough memory for the {stage} of a caption. Use fewer slots, fewer new tokens, or a coarser image detail. ({e.Message})", e),
         _ => new MedVlmException($"The {stage} of a caption failed in ONNX Runtime. {e.Message}", e),
     };
 }

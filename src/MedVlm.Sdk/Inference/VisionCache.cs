@@ -76,11 +76,13 @@ internal sealed class VisionCache(long capacity)
         }
     }
 
-    /// <summary>Counts images that waited for the same one that was under way.</summary>
-    public void CountShared(int images)
+    /// <summary>Counts images that shared one run, without having been looked up.</summary>
+    public void Count(int hits, int misses)
     {
+        if (!IsOn)
+            return;
         lock (_lock)
-            _hits += images;
+            (_hits, _misses) = (_hits + hits, _misses + misses);
     }
 
     public void Clear()

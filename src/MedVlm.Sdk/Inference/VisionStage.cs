@@ -57,7 +57,7 @@ internal sealed class VisionStage
 
         while (!_ready.TryTake(out ready))
             if (wait ? _queue.WaitAndTake(out var first) : _queue.TryTake(out first))
-                Run(Batch(first));
+                RunWithOthers(first);
             else
                 return null;
         return ready;
@@ -77,7 +77,7 @@ internal sealed class VisionStage
         try
         {
             while (_queue.WaitAndTake(out var first))
-                Run(Batch(first));
+                RunWithOthers(first);
         }
         finally
         {
@@ -85,12 +85,28 @@ internal sealed class VisionStage
         }
     }
 
-    /// <summary>The next captions that go into one run with the first: the same image, or such as stack with it.</summary>
-    List<Generation> Batch(Generation first)
+    void RunWithOthers(Generation first)
     {
-        var batch = new List<Generation> { first };
+        List<Generation> batch = [first];
+        try
+        {
+            Join(batch);
+        }
+        catch (Exception e)
+        {
+            // Taken from the queue, they are nobody else's to end.
+            Fail(batch, e);
+            return;
+        }
+        Run(batch);
+    }
+
+    /// <summary>Takes the next captions that go into one run with the first: the same image, or such as stack with it.</summary>
+    void Join(List<Generation> batch)
+    {
+        var first = batch[0];
         if (SeesIntoSlot || _cache.Contains(first.ImageKey))
-            return batch;
+            return;
 
         long values = Values(first);
         while (batch.Count < _most && _queue.TryTake(out var next, Joins))
@@ -99,7 +115,6 @@ internal sealed class VisionStage
                 values += Values(next);
             batch.Add(next);
         }
-        return batch;
 
         bool IsThere(Generation generation) => generation.ImageKey is { } key && batch.Exists(other => other.ImageKey == key);
 
@@ -127,9 +142,14 @@ internal sealed class VisionStage
         }
         catch (Exception e)
         {
-            foreach (var generation in batch)
-                generation.Fail(EngineErrors.Of(generation, e, "vision", _stopping.IsCancellationRequested));
+            Fail(batch, e);
         }
+    }
+
+    void Fail(List<Generation> batch, Exception e)
+    {
+        foreach (var generation in batch)
+            generation.Fail(EngineErrors.Of(generation, e, "vision", _stopping.IsCancellationRequested));
     }
 
     void Compute(List<Generation> batch)
@@ -155,7 +175,8 @@ internal sealed class VisionStage
         // Each image once.
         var images = batch.DistinctBy(generation => generation.ImageKey ?? (object)generation).ToList();
         var features = images.Count == 1 ? [Run(images[0].Inputs.Vision, batch)] : RunJoined(images, batch);
-        _cache.CountShared(batch.Count - images.Count);
+        if (batch.Count > 1)
+            _cache.Count(hits: batch.Count - images.Count, misses: images.Count);
 
         var elapsed = Stopwatch.GetElapsedTime(start);
         foreach (var (image, made) in images.Zip(features))
