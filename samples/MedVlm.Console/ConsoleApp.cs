@@ -47,12 +47,15 @@ internal static class ConsoleApp
     {
         var root = new RootCommand(
             "Captions radiology images on this machine. Without a command it captions the bundled sample images with the TinyModel.\n\n"
-            + "Exit codes: 0 all done, 1 some images failed or cases disagree, 2 wrong usage or model, 130 stopped by Ctrl+C.")
+            + "Exit codes: 0 all done, 1 some images failed, cases disagree or a submission is not valid, 2 wrong usage, model or files, 130 stopped by Ctrl+C.")
         {
             CaptionCommand.Create(terminal),
             BatchCommand.Create(terminal),
             MergeCommand.Create(terminal),
             VerifyCommand.Create(terminal),
+            EvaluateCommand.Create(terminal),
+            RateCommand.Create(terminal),
+            RatersCommand.Create(terminal),
             CacheCommand.Create(terminal),
             PlanCommand.Create(terminal),
             DoctorCommand.Create(terminal),

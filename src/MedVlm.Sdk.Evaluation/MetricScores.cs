@@ -16,11 +16,16 @@ public class MetricScores(string name, IReadOnlyList<double> perPair)
 
     /// <summary>The value over a sample of the pairs, which may hold a pair more than once: what a bootstrap asks for.</summary>
     /// <param name="sample">Indexes into <see cref="PerPair"/>.</param>
+    /// <remarks>Called from many threads at once.</remarks>
     public virtual double CorpusOf(ReadOnlySpan<int> sample)
     {
         double sum = 0;
-        foreach (int pair in sample)
-            sum += PerPair[pair];
+        if (PerPair is double[] values)   // without a call for each: a bootstrap asks for 80 million values of ROCOv2
+            foreach (int pair in sample)
+                sum += values[pair];
+        else
+            foreach (int pair in sample)
+                sum += PerPair[pair];
         return sum / sample.Length;
     }
 }

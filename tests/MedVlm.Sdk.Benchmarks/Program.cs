@@ -39,6 +39,8 @@ internal static class Program
               --images 64  --tokens 32  --slots 1,8  --edge N (longest edge of an image; default: the checkpoint's)  --vision-cache-mib 0
           callers                      TinyModel: many callers at once, mixed prompts and images; fails on a mix-up, or where something is left behind.
               --callers 8  --captions 10000  --slots 8
+          metrics                      Caption metrics over as many pairs as ROCOv2 has images, of made-up text of its lengths.
+              --pairs 79789  --runs 3
           leak                         TinyModel: memory over a thousand captions, and a hundred loads.
           job                          TinyModel: a job over generated images, its memory, and again with its process killed at random moments.
               --images 20000  --kills 30  --tokens 4  --slots 8
@@ -72,6 +74,7 @@ internal static class Program
                 case "memory": await MemoryCommand.RunAsync(arguments); return 0;
                 case "throughput": await ThroughputCommand.RunAsync(arguments); return 0;
                 case "callers": return await CallersCommand.RunAsync(arguments);
+                case "metrics": MetricsCommand.Run(arguments); return 0;
                 case "leak": await LeakCommand.RunAsync(arguments); return 0;
                 case "job": return await JobCommand.RunAsync(arguments);
                 case JobCommand.Child: return await JobCommand.RunChildAsync(arguments);

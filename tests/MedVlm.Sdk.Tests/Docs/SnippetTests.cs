@@ -1,4 +1,5 @@
 using DocumentationSnippets;
+using MedVlm.Tests.Checkpoints;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace MedVlm.Tests.Docs;
@@ -79,6 +80,38 @@ public sealed class SnippetTests
 
         Assert.Same(first, second);
         Assert.Same(first, cache["1"]);
+    }
+
+    [Fact]
+    public async Task Captions_are_scored_from_two_files()
+    {
+        using var folder = new Checkpoints.TemporaryFolder();
+        var references = folder.Write("references.csv", "ID,Caption\na,CT of the chest\nb,MRI of the left knee\n");
+        var candidates = folder.Write("captions.jsonl", "{\"id\":\"b\",\"caption\":\"MRI of the knee\"}\n{\"id\":\"a\",\"caption\":\"CT of the chest\"}\n");
+
+        var lines = (await OutputAsync(() => Evaluating.RunAsync([references, candidates]))).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+        Assert.Equal(9, lines.Length);
+        Assert.Matches(@"^BLEU-1: 0[.,]\d{4}\r?$", lines[0]);
+        Assert.Matches(@"^ROUGE-1: 0[.,]9444\r?$", lines[4]);   // the mean of 1 and 2·(1·4/5)/(1 + 4/5)
+    }
+
+    [Fact]
+    public async Task A_response_is_scored_by_evaluators() =>
+        Assert.Equal(1, await Evaluators.RunAsync(new(new Microsoft.Extensions.AI.ChatMessage(
+            Microsoft.Extensions.AI.ChatRole.Assistant, "Chest radiograph showing bilateral pleural effusions."))));
+
+    [Fact]
+    public async Task A_report_compares_two_files_and_becomes_a_page()
+    {
+        using var folder = new TemporaryFolder();
+        var references = folder.Write("r.csv", "ID,Caption\n01-chest-xray-clear,Frontal chest radiograph.\n07-head-ct,Axial CT of the head.\n");
+        var candidates = folder.Write("c.csv", "ID,Caption\n01-chest-xray-clear,Frontal chest radiograph.\n07-head-ct,Axial CT of the chest.\n");
+
+        var output = await OutputAsync(() => DocumentationSnippets.Reports.RunAsync(references, references, candidates, TestFolders.Phantoms, folder.File("page.html")));
+
+        Assert.Matches(@"ROUGE-1: -0[.,]1000 \(-0[.,]2000 to 0[.,]0000\), p ", output);
+        Assert.Contains("data:image/jpeg", File.ReadAllText(folder.File("page.html")), StringComparison.Ordinal);
     }
 
     static async Task<string> OutputAsync(Func<Task> run)

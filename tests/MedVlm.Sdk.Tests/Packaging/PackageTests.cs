@@ -15,11 +15,12 @@ public sealed class PackageTests(PackageTests.Packages packages) : IClassFixture
     static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public void Two_packages_are_packed_each_with_symbols()
+    public void Three_packages_are_packed_each_with_symbols()
     {
         Assert.Equal(
             [
                 $"MedVlm.Sdk.{packages.Version}.nupkg", $"MedVlm.Sdk.{packages.Version}.snupkg",
+                $"MedVlm.Sdk.Evaluation.{packages.Version}.nupkg", $"MedVlm.Sdk.Evaluation.{packages.Version}.snupkg",
                 $"MedVlm.Sdk.TinyModel.{packages.Version}.nupkg", $"MedVlm.Sdk.TinyModel.{packages.Version}.snupkg",
             ],
             Directory.EnumerateFiles(packages.Feed).Select(Path.GetFileName).Order(StringComparer.OrdinalIgnoreCase));
@@ -51,6 +52,20 @@ public sealed class PackageTests(PackageTests.Packages packages) : IClassFixture
         Assert.Superset(checkpoint.ToHashSet(), Content(package).ToHashSet());
         Assert.Equal(("MIT", "MODEL_CARD.md"), (metadata["license"], metadata["readme"]));
         Assert.Equal(["MedVlm.Sdk"], dependencies);
+    }
+
+    [Fact]
+    public void The_evaluation_package_has_documentation_and_its_page_and_leaves_the_native_runtime_to_the_application()
+    {
+        using var package = packages.Open("MedVlm.Sdk.Evaluation");
+        var (metadata, dependencies) = Nuspec(package, "MedVlm.Sdk.Evaluation");
+
+        Assert.Equal(["evaluation.md", "lib/net10.0/MedVlm.Sdk.Evaluation.dll", "lib/net10.0/MedVlm.Sdk.Evaluation.xml"], Content(package));
+        Assert.Equal(("MIT", "evaluation.md"), (metadata["license"], metadata["readme"]));
+        Assert.Contains("MedVlm.Sdk", dependencies);
+        Assert.Contains("Microsoft.Extensions.AI.Evaluation", dependencies);
+        Assert.DoesNotContain("Microsoft.ML.OnnxRuntime", dependencies);
+        Assert.DoesNotContain(dependencies, id => id.Contains("Analyzers") || id.Contains("SourceLink"));
     }
 
     [Fact]

@@ -1,0 +1,69 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using Sylvan.Data.Csv;
+
+namespace MedVlm.Evaluation.Ratings;
+
+/// <summary>Reads what a data set says of each image, such as its modality: CSV with an id and other columns, or JSON lines.</summary>
+public static class LabelFile
+{
+    /// <summary>Reads one column.</summary>
+    /// <param name="path">The file, UTF-8. A CSV file has a first line with <c>ID</c> and the column; lines of JSON are objects with <c>id</c> and the column.</param>
+    /// <param name="column">Name of the column. In CSV, capitals make no difference.</param>
+    /// <returns>Labels by id. Images without one have an empty label, or are missing.</returns>
+    /// <exception cref="EvaluationDataException">The file cannot be read, is malformed, or has no such column.</exception>
+    public static IReadOnlyDictionary<string, string> Read(string path, string column)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentException.ThrowIfNullOrEmpty(column);
+        try
+        {
+            using var text = new StreamReader(path, Encoding.UTF8);
+            while (char.IsWhiteSpace((char)Math.Max(text.Peek(), 0)))
+                text.Read();
+            return text.Peek() == '{' ? ReadJson(path, text, column) : ReadCsv(path, text, column);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException or CsvFormatException or CsvRecordTooLargeException)
+        {
+            throw new EvaluationDataException($"{path} cannot be read as labels: {e.Message}", e);
+        }
+    }
+
+    static Dictionary<string, string> ReadCsv(string path, StreamReader text, string column)
+    {
+        using var csv = CsvDataReader.Create(text, new CsvDataReaderOptions { Delimiter = ',', HasHeaders = false, Comment = '\0', Culture = CultureInfo.InvariantCulture });
+        string[] Row() => [.. Enumerable.Range(0, csv.RowFieldCount).Select(csv.GetString)];
+        string[] header = csv.Read() ? Row() : [];
+        int Find(string name) => Array.FindIndex(header, title => title.Equals(name, StringComparison.OrdinalIgnoreCase)) is >= 0 and var index
+            ? index
+            : throw new EvaluationDataException($"{path} has no column \"{name}\". Its columns are {string.Join(", ", header)}.");
+
+        int id = Find("ID"), label = Find(column);
+        var labels = new Dictionary<string, string>();
+        while (csv.Read())
+        {
+            var row = Row();
+            if (row.Length > Math.Max(id, label))
+                labels[row[id]] = row[label];
+        }
+        return labels;
+    }
+
+    static Dictionary<string, string> ReadJson(string path, StreamReader text, string column)
+    {
+        var labels = new Dictionary<string, string>();
+        bool found = false;
+        while (text.ReadLine() is { } line)
+        {
+            if (string.IsNullOrWhiteSpace(line))
+                continue;
+            using var json = JsonDocument.Parse(line);
+            if (!json.RootElement.TryGetProperty("id", out var id) || !json.RootElement.TryGetProperty(column, out var label))
+                continue;
+            found = true;
+            labels[id.ToString()] = label.ToString();
+        }
+        return found ? labels : throw new EvaluationDataException($"{path} has no line with \"id\" and \"{column}\".");
+    }
+}
