@@ -14,7 +14,9 @@ internal sealed class ModelArguments
 
     readonly Option<int> _threads = new("--threads") { HelpName = "N", Description = "Threads of a matrix product. Default: one for each physical core." };
 
-    readonly Option<Precision> _precision = new("--precision") { HelpName = "P", Description = "Auto, Fp32, Int8 or Int4. Default: Auto." };
+    readonly Option<Precision> _precision = new("--precision") { HelpName = "P", Description = "Auto, Fp32 (CPU), Fp16 (GPU), Int8 or Int4. Default: Auto." };
+
+    readonly Option<string?> _device = new("--device") { HelpName = "D", Description = "auto, cpu, cuda, or cuda:1 for a certain GPU. Default: auto." };
 
     public void AddTo(Command command)
     {
@@ -22,6 +24,7 @@ internal sealed class ModelArguments
         command.Add(_slots);
         command.Add(_threads);
         command.Add(_precision);
+        command.Add(_device);
     }
 
     /// <summary>The model that the user names; null for the default.</summary>
@@ -33,6 +36,7 @@ internal sealed class ModelArguments
         var options = new MedicalCaptionerOptions { Threads = parsed.GetNumber(_threads), Precision = parsed.GetValue(_precision) }.UseTinyModel();
         options.Model = Model(parsed) ?? options.Model;
         options.Slots = parsed.GetNumber(_slots) ?? options.Slots;
+        options.Device = parsed.GetValue(_device) ?? options.Device;
         return options;
     }
 }

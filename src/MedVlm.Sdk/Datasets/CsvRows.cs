@@ -11,6 +11,8 @@ internal static class CsvRows
     /// <summary>Longest row: room for a very long caption, and none for a file without line ends.</summary>
     const int LongestRow = 4 << 20;
 
+    static readonly UTF8Encoding s_utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     /// <summary>Reads the columns that are asked for; of a column that the file does not have, or a row that is short, the value is null.</summary>
     /// <param name="file">The file.</param>
     /// <param name="separator">Between columns.</param>
@@ -21,11 +23,11 @@ internal static class CsvRows
     public static async IAsyncEnumerable<(long Row, string?[] Values)> ReadAsync(
         string file, char separator, string[][] columns, int required, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        using var text = Guard(file, 0, () => new StreamReader(file, Encoding.UTF8, detectEncodingFromByteOrderMarks: true, bufferSize: 1 << 16));
+        using var text = Guard(file, 0, () => new StreamReader(file, s_utf8, detectEncodingFromByteOrderMarks: true, bufferSize: 1 << 16));
         using var csv = await GuardAsync<CsvDataReader>(file, 1, () => CsvDataReader.CreateAsync(text, new CsvDataReaderOptions
         {
             Delimiter = separator, HasHeaders = true, BufferSize = 1 << 16, MaxBufferSize = LongestRow, Culture = CultureInfo.InvariantCulture,
-            CsvStyle = CsvStyle.Standard, OwnsReader = false,
+            CsvStyle = CsvStyle.Standard, OwnsReader = false, Comment = '\0',   // an id may begin with '#'
         }, cancellationToken)).ConfigureAwait(false);
 
         var names = Guard(file, 1, () => Enumerable.Range(0, csv.FieldCount).Select(i => csv.GetName(i).Trim()).ToList());
@@ -64,6 +66,8 @@ internal static class CsvRows
 
     static DatasetException Damaged(string file, long row, Exception e) => e is IOException or UnauthorizedAccessException
         ? new($"{Path.GetFileName(file)} cannot be read. {e.GetType().Name}: check that it is there and that this process may read it.", e)
+        : e is DecoderFallbackException
+        ? new($"{Path.GetFileName(file)}: row {row}, or one soon after it, is not UTF-8. Save the file as UTF-8.", e)
         : new($"{Path.GetFileName(file)}: row {row} is not valid CSV ({e.GetType().Name}). Quotes that open must close, a quote inside is "
             + "doubled, and no row may be longer than 4 MiB.", e);
 }

@@ -84,6 +84,24 @@ public sealed class ListDatasetTests : IDisposable
     }
 
     [Fact]
+    public async Task A_row_that_begins_with_a_number_sign_is_a_row()
+    {
+        var items = await CaptionDataset.FromList(_folder.Write("list.csv", "id,path\n#1,a.png\n2,b.png\n")).ItemsAsync();
+
+        Assert.Equal(["#1", "2"], items.Select(item => item.Id));
+    }
+
+    [Fact]
+    public async Task A_list_that_is_not_UTF_8_says_so()
+    {
+        var list = _folder.Write("list.csv", [.. "id,path,caption\n1,a.png,R"u8, 0xF6, .. "ntgen\n"u8]);
+
+        Assert.Equal(
+            "list.csv: row 1, or one soon after it, is not UTF-8. Save the file as UTF-8.",
+            (await Assert.ThrowsAsync<DatasetException>(() => CaptionDataset.FromList(list).ItemsAsync())).Message);
+    }
+
+    [Fact]
     public async Task A_line_without_end_is_refused_before_it_fills_the_memory()
     {
         var csv = _folder.Write("a.csv", "path\n\"" + new string('x', 10 << 20));
