@@ -59,6 +59,8 @@ public static class CaptionBatch
                 long count = 0;
                 await foreach (var request in requests.WithCancellation(ending.Token).ConfigureAwait(false))
                 {
+                    if (request is null)
+                        throw new ArgumentException("The source gave a request that is null.", nameof(requests));
                     await places.WaitAsync(ending.Token).ConfigureAwait(false);
                     running.RemoveWhere(task => task.IsCompleted);
                     running.Add(OneAsync(request, count++));

@@ -36,8 +36,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     MedicalCaptioner(
         MedicalCaptionerOptions options, string name, LoadedModel model, CheckpointContent content, ILogger logger, LoadSettings settings)
     {
-        (_model, _logger, _slots, _defaultCaption) = (model, logger, model.Plan!.Require().Slots, options.DefaultCaption.Snapshot());
-        _imageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels };
+        (_model, _logger, _slots, _defaultCaption, _imageLimits) = (model, logger, model.Plan!.Require().Slots, options.DefaultCaption, options.ImageLimits);
         _telemetry = new EngineTelemetry(settings.Meters, name, settings.ServiceKey);
         _engine = new Engine(
             model, _slots, options.VisionCacheMiB * (1L << 20), settings.VisionAhead ?? model.Plan!.Device.Kind != DeviceKind.Cpu,
@@ -114,33 +113,40 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     {
         ArgumentNullException.ThrowIfNull(options);
         OptionsChecks.ThrowIfInvalid(options);
+        options = ModelPlanner.Snapshot(options);
 
         var logger = (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<MedicalCaptioner>();
         var folder = ModelLocator.Find(options.Model);
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
-        var planned = ModelPlanner.Snapshot(options);
         long start = Stopwatch.GetTimestamp();
         var (model, choice) = await Task.Run(
             () =>
             {
-                var choice = settings.ChooseDevice(planned.Device);
+                var choice = settings.ChooseDevice(options.Device);
                 return (LoadedModel.Load(
-                    folder, adapter, checkpoint => ModelPlanner.SourceOf(planned, checkpoint),
-                    new RuntimeSettings(planned.Threads) { Precision = planned.Precision, EmulateCuda = settings.EmulateCuda }, cancellationToken,
-                    (family, notes, tensors) => ModelPlanner.Plan(planned, choice.Device, family, notes, tensors)), choice);
+                    folder, adapter, checkpoint => ModelPlanner.SourceOf(options, checkpoint),
+                    new RuntimeSettings(options.Threads) { Precision = options.Precision, EmulateCuda = settings.EmulateCuda }, cancellationToken,
+                    (family, notes, tensors) => ModelPlanner.Plan(options, choice.Device, family, notes, tensors)), choice);
             },
             cancellationToken).ConfigureAwait(false);
 
-        var name = model.Notes.Name ?? options.Model;
-        LogMessages.ModelLoaded(logger, name, model.Precision, choice.Device.Name, model.Plan!.Require().Slots, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
-        if (choice.Notice is { } passedOver)
-            LogMessages.Notice(logger, passedOver);
-        if (model.Warning is { } warning)
-            LogMessages.Notice(logger, warning);
-        if (model.Notes.Notice is { } notice)
-            LogMessages.Notice(logger, notice);
-        var content = new CheckpointContent(folder, adapter, options.VisionTower, options.Tokenizer);
-        return new MedicalCaptioner(options, name, model, content, logger, settings);
+        try
+        {
+            var name = model.Notes.Name ?? options.Model;
+            LogMessages.ModelLoaded(
+                logger, name, model.Precision, choice.Device.Name, model.Plan!.Require().Slots, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+            foreach (var notice in (string?[])[choice.Notice, model.Warning, model.Notes.Notice])
+                if (notice is not null)
+                    LogMessages.Notice(logger, notice);
+            return new MedicalCaptioner(
+                options, name, model, new CheckpointContent(folder, adapter, options.VisionTower, options.Tokenizer), logger, settings);
+        }
+        catch
+        {
+            // A logger or a meter's factory that was disposed meanwhile.
+            model.Dispose();
+            throw;
+        }
     }
 
     /// <summary>

@@ -43,7 +43,7 @@ internal static class Program
               --pairs 79789  --runs 3
           leak                         TinyModel: memory over a thousand captions, and a hundred loads.
           job                          TinyModel: a job over generated images, its memory, and again with its process killed at random moments.
-              --images 20000  --kills 30  --tokens 4  --slots 8
+              --images 20000  --kills 30  --tokens 4  --slots 8  --vision-cache-mib N (0 keeps no image features)
 
         decoder, vision, overlap, throughput, synthetic, layers and load: --precision fp32, int8 or int4 (the last two quantise at the first load: MEDVLM_CACHE).
         All but synth and machine: --threads N, --runs N, --session-entry KEY=VALUE (ONNX Runtime's session configuration).

@@ -34,10 +34,10 @@ internal sealed class CpuDetector(string root)
         int cores = PhysicalCores(info);
         foreach (var group in Groups())
         {
-            if (group.MemoryLimit is { } limit && limit < total)
+            if (group.MemoryLimit is { } limit)
             {
-                // Pages of files count as used, but are given back at once.
-                total = limit;
+                // Pages of files count as used, but are given back at once. A group above may have more and be fuller.
+                total = Math.Min(total, limit);
                 available = Math.Min(available, Math.Max(limit - Math.Max(group.MemoryUsed - group.FilePages, 0), 0));
             }
             if (group.Cores is { } quota)

@@ -14,15 +14,16 @@ internal static class CudaOrdinals
     /// <exception cref="MedVlmException">Unequal GPUs, and nothing says which comes first.</exception>
     public static IReadOnlyList<ComputeDevice> Visible(IReadOnlyList<ComputeDevice> gpus, Func<string, string?> variable)
     {
-        var visible = variable("CUDA_VISIBLE_DEVICES")?.Split(',', StringSplitOptions.TrimEntries);
-        bool byNumber = visible is null || visible.Any(entry => int.TryParse(entry, NumberStyles.None, CultureInfo.InvariantCulture, out _));
-        if (byNumber && variable("CUDA_DEVICE_ORDER") != "PCI_BUS_ID" && gpus.DistinctBy(gpu => gpu.Name).Count() > 1)
-            throw new MedVlmException(
-                $"This machine has unequal GPUs ({string.Join(", ", gpus.Select(gpu => gpu.Name).Distinct())}), and CUDA's order of them is not known: set the "
-                + "environment variable CUDA_DEVICE_ORDER to PCI_BUS_ID, or CUDA_VISIBLE_DEVICES to the UUID of one, or the option Device to \"cpu\".");
-
         // CUDA uses one instance of a GPU that is cut up (MIG), the first unless a UUID names another.
         var counted = gpus.Where((gpu, place) => !gpu.IsMigInstance || !gpus.Take(place).Any(other => other.IsMigInstance)).ToList();
+
+        var visible = variable("CUDA_VISIBLE_DEVICES")?.Split(',', StringSplitOptions.TrimEntries);
+        bool byNumber = visible is null || visible.Any(entry => int.TryParse(entry, NumberStyles.None, CultureInfo.InvariantCulture, out _));
+        if (byNumber && variable("CUDA_DEVICE_ORDER") != "PCI_BUS_ID" && counted.DistinctBy(gpu => gpu.Name).Count() > 1)
+            throw new MedVlmException(
+                $"This machine has unequal GPUs ({string.Join(", ", counted.Select(gpu => gpu.Name).Distinct())}), and CUDA's order of them is not known: set the "
+                + "environment variable CUDA_DEVICE_ORDER to PCI_BUS_ID, or CUDA_VISIBLE_DEVICES to the UUID of one, or the option Device to \"cpu\".");
+
         if (visible is null)
             return Numbered(counted);
 

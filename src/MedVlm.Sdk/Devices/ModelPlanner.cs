@@ -13,7 +13,8 @@ internal static class ModelPlanner
     public static MedicalCaptionerOptions Snapshot(MedicalCaptionerOptions options) => new()
     {
         Model = options.Model, VisionTower = options.VisionTower, Tokenizer = options.Tokenizer, Precision = options.Precision, Slots = options.Slots, Threads = options.Threads, Device = options.Device,
-        MaxDeviceMemoryMiB = options.MaxDeviceMemoryMiB, VisionCacheMiB = options.VisionCacheMiB, DefaultCaption = options.DefaultCaption.Snapshot(),
+        MaxDeviceMemoryMiB = options.MaxDeviceMemoryMiB, VisionCacheMiB = options.VisionCacheMiB, Adapter = options.Adapter,
+        ImageLimits = new ImageLimits { MaxBytes = options.ImageLimits.MaxBytes, MaxPixels = options.ImageLimits.MaxPixels }, DefaultCaption = options.DefaultCaption.Snapshot(),
     };
 
     /// <summary>A checkpoint with what the options name beside it.</summary>

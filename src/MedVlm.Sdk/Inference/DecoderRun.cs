@@ -13,6 +13,7 @@ internal sealed class DecoderRun : IDisposable
     readonly InferenceSession _session;
     readonly OrtIoBinding _binding;
     readonly List<OrtValue> _values = [];
+    readonly List<(string Name, OrtValue Value)> _inputs = [];
     readonly int _tokens;
     readonly bool[] _seesAll = new bool[1];
 
@@ -107,6 +108,11 @@ internal sealed class DecoderRun : IDisposable
             longest = Math.Max(longest, past[row] + _tokens);
         }
         TotalLength[0] = longest;
+
+        // A GPU is given a copy when an input is bound, not when it is run: what has been filled since must be bound again.
+        foreach (var (name, value) in _inputs)
+            _binding.BindInput(name, value);
+        _binding.SynchronizeBoundInputs();
         long start = Stopwatch.GetTimestamp();
         _session.RunWithBinding(runOptions, _binding);
         Elapsed = Stopwatch.GetElapsedTime(start);
@@ -121,7 +127,7 @@ internal sealed class DecoderRun : IDisposable
 
     T[] Input<T>(string name, T[] data, params long[] shape) where T : unmanaged
     {
-        _binding.BindInput(name, Value(data, shape));
+        _inputs.Add((name, Value(data, shape)));
         return data;
     }
 

@@ -40,8 +40,11 @@ internal sealed class DeviceMemory : IDisposable
     {
         if (_allocator is not null)
         {
+            if (bytes > uint.MaxValue)
+                throw new System.InsufficientMemoryException($"A buffer of {bytes} bytes is more than ONNX Runtime allocates at once.");
+
             // Not cleared: attention reads no further than a slot's length.
-            var allocation = _allocator.Allocate(checked((uint)bytes));
+            var allocation = _allocator.Allocate((uint)bytes);
             return (allocation, allocation.DangerousGetHandle());
         }
 

@@ -159,7 +159,7 @@ internal sealed class Engine : IAsyncDisposable
                 _hooks.BeforeRun?.Invoke("prefill", Running + 1);
                 _slots[free] = Prefill(generation, free);
             }
-            catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && (GiveUpSlots(Running + 1) || !idle))
+            catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && (GiveUpSlots(idle ? _slotLimit : Running + 1) || !idle))
             {
                 // Once more when nothing runs beside it, in a smaller cache.
                 _next = generation;
@@ -294,6 +294,12 @@ internal sealed class Engine : IAsyncDisposable
                 {
                     StartOver(slot, row);
                 }
+                catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && GiveUpSlots(Running))
+                {
+                    // The same row again, without the buffers of steps; the limit falls to 1 at last.
+                    DropSteps();
+                    row--;
+                }
                 catch (Exception e)
                 {
                     slot.Generation.Fail(EngineErrors.Of(slot.Generation, e, "prefill", _disposing.IsCancellationRequested));
@@ -322,6 +328,8 @@ internal sealed class Engine : IAsyncDisposable
             }
             catch (Exception e)
             {
+                if (EngineErrors.IsOutOfMemory(e))
+                    GiveUpSlots(count);   // the next cache, made when nothing runs, is smaller
                 var error = EngineErrors.Translated(e, "decode");
                 foreach (ref var slot in _slots.AsSpan(first, count))
                 {
@@ -414,7 +422,10 @@ internal sealed class Engine : IAsyncDisposable
         DropCache();
         if (_model.Family.Shape.CrossLength > 0)
             _cross = KvCache.OfImages(_model.Family.Shape, _slotLimit, _model.CacheMemory);
-        _cache = new KvCache(_model.Family.Shape, _slotLimit, CacheLength(slotLength), _model.CacheMemory);
+
+        // As long as the plan has counted on, from the first: an arena that has given memory back in parts has none for larger ones.
+        int planned = _model.Plan?.Footprint.Caption.SlotLength ?? 0;
+        _cache = new KvCache(_model.Family.Shape, _slotLimit, CacheLength(Math.Max(slotLength, _model.CacheMemory.IsHost ? 0 : planned)), _model.CacheMemory);
     }
 
     /// <summary>Tokens of a slot in the cache that is made for a caption of this length.</summary>

@@ -73,7 +73,12 @@ internal sealed class Generation(
     public TimeSpan Decode { get; private set; }
 
     /// <summary>A stage of the engine takes it up, after it has waited.</summary>
-    public void Begin() => Queue += Stopwatch.GetElapsedTime(_waitingSince);
+    public void Begin()
+    {
+        long now = Stopwatch.GetTimestamp();
+        Queue += Stopwatch.GetElapsedTime(_waitingSince, now);
+        _waitingSince = now;   // a stage that is tried again begins again
+    }
 
     /// <summary>The stage is done with it, and it waits for the next.</summary>
     public void Wait() => _waitingSince = Stopwatch.GetTimestamp();

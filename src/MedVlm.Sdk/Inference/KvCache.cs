@@ -30,7 +30,10 @@ internal sealed class KvCache : IDisposable
         try
         {
             for (int i = 0; i < shape.Layers; i++)
-                (_keys[i], _values[i]) = (memory.Allocate(Slots * SlotBytes), memory.Allocate(Slots * SlotBytes));
+            {
+                _keys[i] = memory.Allocate(Slots * SlotBytes);
+                _values[i] = memory.Allocate(Slots * SlotBytes);
+            }
         }
         catch
         {

@@ -100,7 +100,10 @@ internal static class SteadyCommand
     }
 
     public static MedicalCaptionerOptions Options(Arguments arguments, int slots) =>
-        new MedicalCaptionerOptions { Slots = slots, Threads = arguments.Number("threads") }.UseTinyModel();
+        new MedicalCaptionerOptions
+        {
+            Slots = slots, Threads = arguments.Number("threads"), VisionCacheMiB = arguments.Number("vision-cache-mib") ?? new MedicalCaptionerOptions().VisionCacheMiB,
+        }.UseTinyModel();
 
     /// <summary>The sample images, read into memory: what is measured begins with decoding them.</summary>
     public static IReadOnlyList<MedicalImage> Images() => [.. ImageFiles().Select(file => MedicalImage.FromBytes(File.ReadAllBytes(file)))];

@@ -32,6 +32,20 @@ public sealed class CaptionBatchTests
     }
 
     [Fact]
+    public async Task A_request_that_is_null_ends_the_stream()
+    {
+        CaptionRequest[] requests = [null!];
+
+        var error = await Assert.ThrowsAsync<ArgumentException>(async () =>
+        {
+            await foreach (var _ in CaptionBatch.RunAsync(_captioner, requests.ToAsyncEnumerable(), InFlight, cancellationToken: Token))
+            { }
+        });
+
+        Assert.StartsWith("The source gave a request that is null.", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Results_in_order_wait_for_those_before_them()
     {
         await using var results = Enumerate(CaptionOrder.AsRequested);
