@@ -119,7 +119,7 @@ internal static class JobCommand
     static Process Start(Arguments arguments, string folder, string output)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!, [Child, folder, output]);
-        foreach (var option in (string[])["threads", "slots", "tokens"])
+        foreach (var option in (string[])["threads", "slots", "tokens", "vision-cache-mib"])
             if (arguments.Text(option) is { } value)
             {
                 start.ArgumentList.Add($"--{option}");
