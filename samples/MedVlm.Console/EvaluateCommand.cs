@@ -38,7 +38,7 @@ internal static class EvaluateCommand
                 throw new UsageException($"--resamples {bootstrap.Resamples}: an interval needs at least 100.");
             OutputPath.Check("--json", files.Json);
             OutputPath.Check("--html", files.Html);
-            var sets = ReadSets(files, cancellationToken);
+            var sets = ReadSets(terminal, files, cancellationToken);
             var folder = files.Images is null ? null : OpenImages(files.Images);
 
             bool valid = !metrics.IsClef(parsed) || CheckSubmissions(terminal, files, sets[0], cancellationToken);
@@ -60,14 +60,30 @@ internal static class EvaluateCommand
     /// <summary>What is read and written.</summary>
     sealed record Files(string References, string[] Candidates, string? Images, string? Json, string? Html);
 
-    static CandidateSet[] ReadSets(Files files, CancellationToken cancellationToken)
+    static CandidateSet[] ReadSets(Terminal terminal, Files files, CancellationToken cancellationToken)
     {
         if (files.Candidates.Length > 2)
             throw new UsageException($"--candidates names {files.Candidates.Length} files: give one, or two to compare.");
 
         // The names of the files, or their paths where the names are the same.
         bool named = files.Candidates.Select(Path.GetFileName).Distinct().Count() == files.Candidates.Length;
-        return [.. files.Candidates.Select(path => new CandidateSet(named ? Path.GetFileName(path) : path, CaptionFile.ReadPairs(files.References, path, cancellationToken).Pairs))];
+        return
+        [
+            .. files.Candidates.Select(path =>
+            {
+                var captions = CaptionFile.ReadPairs(files.References, path, cancellationToken);
+                WarnOfEmpty(terminal, path, captions.EmptyCandidates);
+                return new CandidateSet(named ? Path.GetFileName(path) : path, captions.Pairs);
+            }),
+        ];
+    }
+
+    static void WarnOfEmpty(Terminal terminal, string path, IReadOnlyList<string> ids)
+    {
+        const int Shown = 5;
+        if (ids.Count > 0)
+            terminal.Error.WriteLine($"{path}: {ids.Count} empty captions, which are scored: {string.Join("; ", ids.Take(Shown).Select(id => $"\"{id}\""))}"
+                + (ids.Count > Shown ? $"; and {ids.Count - Shown} more." : "."));
     }
 
     public static ImageFolder OpenImages(string folder)

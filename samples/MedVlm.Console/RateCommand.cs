@@ -38,7 +38,7 @@ internal static class RateCommand
             var pairs = CaptionFile.ReadPairs(parsed.GetRequiredValue(references), parsed.GetRequiredValue(candidates), cancellationToken).Pairs;
             var folder = parsed.GetValue(images) is { } scans ? EvaluateCommand.OpenImages(scans) : null;
             var strata = parsed.GetValue(label) is { } column
-                ? LabelsOf(pairs, LabelFile.Read(parsed.GetValue(labels) ?? parsed.GetRequiredValue(references), column))
+                ? LabelsOf(terminal, pairs, parsed.GetValue(labels) ?? parsed.GetRequiredValue(references), column)
                 : Strata.ByLengthAndScore(pairs, (await new Rouge().ScoreAsync(pairs, cancellationToken)).Single(scores => scores.Name == "ROUGE-L").PerPair);
 
             var sheet = RatingSheet.Sample(parsed.GetRequiredValue(title), pairs, strata, count, parsed.GetValue(seed));
@@ -52,5 +52,18 @@ internal static class RateCommand
         return command;
     }
 
-    static string[] LabelsOf(IReadOnlyList<CaptionPair> pairs, IReadOnlyDictionary<string, string> labels) => [.. pairs.Select(pair => labels.GetValueOrDefault(pair.Id, ""))];
+    /// <summary>Each caption's label; those without one are a stratum by themselves, and are counted on the screen.</summary>
+    /// <exception cref="EvaluationDataException">No image of the captions is in the file.</exception>
+    static string[] LabelsOf(Terminal terminal, IReadOnlyList<CaptionPair> pairs, string path, string column)
+    {
+        var labels = LabelFile.Read(path, column);
+        if (!pairs.Any(pair => labels.ContainsKey(pair.Id)))
+            throw new EvaluationDataException($"{path} has none of the captions' ids (the first is \"{pairs[0].Id}\"). Give a file of the same images.");
+
+        string[] strata = [.. pairs.Select(pair => labels.GetValueOrDefault(pair.Id, ""))];
+        int bare = strata.Count(string.IsNullOrWhiteSpace);
+        if (bare > 0)
+            terminal.Error.WriteLine($"{path}: {bare} of {pairs.Count} captions have no {column}, and are a stratum by themselves.");
+        return strata;
+    }
 }

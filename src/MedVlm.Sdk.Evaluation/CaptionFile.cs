@@ -7,7 +7,7 @@ namespace MedVlm.Evaluation;
 /// JSON lines are objects with <c>id</c> and <c>caption</c>; references may have <c>captions</c>, a list of several; candidates may have <c>error</c> in
 /// place of a caption, where the model failed. Other keys and columns are passed over; where there is no caption, <c>text</c> is taken for it, which is
 /// how the console's <c>caption</c> writes it. Both kinds are UTF-8, with or without a byte order mark; which of them a file is shows its first
-/// character. A row may be 4 MiB long.
+/// character. A row may be 4 MiB long, a caption 65,536 characters.
 /// </remarks>
 public static class CaptionFile
 {

@@ -24,7 +24,7 @@ public static class ClefSubmission
 
         var expected = ids.ToHashSet(StringComparer.Ordinal);
         var given = rows.Select(row => row.Id).ToHashSet(StringComparer.Ordinal);
-        if (!problems.Any(problem => problem.Kind == ClefProblemKind.Encoding))
+        if (rows.Count > 0 || !problems.Any(problem => problem.Kind is ClefProblemKind.Encoding or ClefProblemKind.Header))   // where no row was read, all ids would be missing
         {
             AddIds(ClefProblemKind.MissingId, "without a caption", [.. expected.Where(id => !given.Contains(id))]);
             AddIds(ClefProblemKind.UnknownId, "not in the test set", [.. rows.Select(row => row.Id).Where(id => !expected.Contains(id))]);
@@ -61,7 +61,7 @@ public enum ClefProblemKind
     /// <summary>A line is not UTF-8.</summary>
     Encoding = FaultKind.Encoding,
 
-    /// <summary>The first line is not <c>ID,Caption</c>.</summary>
+    /// <summary>The first line is not <c>ID,Caption</c>, or the file is JSON lines.</summary>
     Header = FaultKind.Header,
 
     /// <summary>A line is no CSV, or has not two fields.</summary>

@@ -75,15 +75,25 @@ internal sealed class MetricArguments
         if (bert is null)
             return new MetricChoice(metrics, settings, null);
 
-        var encoder = await LoadEncoderAsync(bert, parsed.GetNumber(_bertLayer), cancellationToken);
         var baseline = parsed.GetValue(_bertBaseline);
-        if (!clef || names.Length > 0)
-            metrics.Add(new BertScorer(encoder, new BertScorerOptions { Idf = parsed.GetValue(_bertIdf), BaselinePath = baseline }));
-        if (clef)
-            metrics.Add(new BertScorer(encoder, new BertScorerOptions
-            {
-                Idf = true, Normalize = ClefNormalization.Normalize, BothEmpty = 1, Name = "BERTScore-IDF (ImageCLEF)",   // not rescaled, as the task has it
-            }));
+        if (baseline is not null && !File.Exists(baseline))   // before minutes go into loading an encoder
+            throw new UsageException($"--bert-baseline {baseline}: there is no such file.");
+        var encoder = await LoadEncoderAsync(bert, parsed.GetNumber(_bertLayer), cancellationToken);
+        try
+        {
+            if (!clef || names.Length > 0)
+                metrics.Add(new BertScorer(encoder, new BertScorerOptions { Idf = parsed.GetValue(_bertIdf), BaselinePath = baseline }));
+            if (clef)
+                metrics.Add(new BertScorer(encoder, new BertScorerOptions
+                {
+                    Idf = true, Normalize = ClefNormalization.Normalize, BothEmpty = 1, Name = "BERTScore-IDF (ImageCLEF)",   // not rescaled, as the task has it
+                }));
+        }
+        catch
+        {
+            await encoder.DisposeAsync();
+            throw;
+        }
         settings["bert"] = bert;
         settings["bert-layer"] = $"{encoder.Layer} of {encoder.Layers}";
         settings["bert-idf"] = parsed.GetValue(_bertIdf) || clef ? "yes" : "no";

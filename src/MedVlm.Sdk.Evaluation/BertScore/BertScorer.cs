@@ -1,5 +1,5 @@
-using System.Collections.Concurrent;
 using MedVlm.Evaluation.BertScore;
+using MedVlm.Evaluation.Scoring;
 
 namespace MedVlm.Evaluation;
 
@@ -36,6 +36,9 @@ public sealed class BertScorer : ICaptionMetric
     /// <summary>Precision, recall and F1: <c>BERTScore P</c>, <c>BERTScore R</c>, <c>BERTScore F1</c>.</summary>
     public IReadOnlyList<string> Names { get; }
 
+    /// <summary>Whether tokens weigh by the references of the set.</summary>
+    internal bool IsIdf => _options.Idf;
+
     /// <inheritdoc/>
     /// <exception cref="OperationCanceledException">The work was ended.</exception>
     public async ValueTask<IReadOnlyList<MetricScores>> ScoreAsync(IReadOnlyList<CaptionPair> pairs, CancellationToken cancellationToken = default)
@@ -52,7 +55,7 @@ public sealed class BertScorer : ICaptionMetric
     {
         var (comparisons, texts) = Comparisons(pairs);
         var ids = new int[texts.Count][];
-        Parallel.For(0, texts.Count, new ParallelOptions { CancellationToken = cancellationToken }, i => ids[i] = _encoder.Tokenizer.Encode(texts[i]));
+        PairWork.ForEach(texts.Count, () => 0, (i, _) => ids[i] = _encoder.Tokenizer.Encode(texts[i]), cancellationToken);
         var weights = _options.Idf
             ? TokenWeights.InverseDocumentFrequency(comparisons.Select(comparison => ids[comparison.Reference]))
             : TokenWeights.Equal(_encoder.Tokenizer.Start, _encoder.Tokenizer.End);
@@ -62,12 +65,9 @@ public sealed class BertScorer : ICaptionMetric
         foreach (int[] chunk in Chunks(comparisons, ids))
         {
             states.Encode(chunk.SelectMany(i => (int[])[comparisons[i].Reference, comparisons[i].Candidate]), TokensOfBatch, cancellationToken);
-            Parallel.ForEach(
-                Partitioner.Create(0, chunk.Length), new ParallelOptions { CancellationToken = cancellationToken }, range =>
-                {
-                    for (int i = range.Item1; i < range.Item2; i++)
-                        scores[chunk[i]] = TokenMatching.Score(states[comparisons[chunk[i]].Reference], states[comparisons[chunk[i]].Candidate]);
-                });
+            PairWork.ForEach(
+                chunk.Length, () => 0,
+                (i, _) => scores[chunk[i]] = TokenMatching.Score(states[comparisons[chunk[i]].Reference], states[comparisons[chunk[i]].Candidate]), cancellationToken);
             states.Release(chunk.SelectMany(i => (int[])[comparisons[i].Reference, comparisons[i].Candidate]));
         }
         return Results(pairs, comparisons, scores);

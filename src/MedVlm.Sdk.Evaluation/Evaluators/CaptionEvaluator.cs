@@ -15,13 +15,17 @@ public sealed class CaptionEvaluator : IEvaluator
 
     /// <summary>Wraps a metric.</summary>
     /// <param name="metric">The metric.</param>
-    /// <exception cref="ArgumentException">It is <see cref="Cider"/>, which says nothing about one caption by itself.</exception>
+    /// <exception cref="ArgumentException">It is <see cref="Cider"/>, or <see cref="BertScorer"/> with <see cref="BertScorerOptions.Idf"/>, which say nothing about
+    /// one caption by itself.</exception>
     public CaptionEvaluator(ICaptionMetric metric)
     {
         ArgumentNullException.ThrowIfNull(metric);
         if (metric is Cider)
             throw new ArgumentException("CIDEr weighs words by how few images of a set have them, and one caption scores 0: score the set with Cider.ScoreAsync.",
                 nameof(metric));
+        if (metric is BertScorer { IsIdf: true })
+            throw new ArgumentException("BERTScore with Idf weighs tokens by how few references of a set have them, and those of one reference weigh 0: "
+                + "score the set with BertScorer.ScoreAsync, or leave Idf off.", nameof(metric));
         _metric = metric;
         EvaluationMetricNames = [.. metric.Names];
     }

@@ -20,18 +20,18 @@ public sealed class CocoRougeL : ICaptionMetric
             var tokens = TokenizedPairs.Of(pairs, TextTokens.Coco, cancellationToken);
             var scores = new double[tokens.Count];
             PairWork.ForEach(tokens.Count, () => new CommonSubsequence(),
-                (i, memory) => scores[i] = Score(tokens.Candidates[i], tokens.References[i], memory), cancellationToken);
+                (i, memory) => scores[i] = Score(tokens.Candidates[i], tokens.References[i], memory, cancellationToken), cancellationToken);
             return [new MetricScores(Names[0], scores)];
         }, cancellationToken);
 
-    static double Score(int[] words, int[][] references, CommonSubsequence memory)
+    static double Score(int[] words, int[][] references, CommonSubsequence memory, CancellationToken cancellationToken)
     {
         var candidate = words is [] ? s_empty : words;
         double precision = 0, recall = 0;
         foreach (var texts in references)
         {
             var reference = texts is [] ? s_empty : texts;
-            double common = memory.Length(candidate, reference);
+            double common = memory.Length(candidate, reference, cancellationToken);
             precision = Math.Max(precision, common / candidate.Length);
             recall = Math.Max(recall, common / reference.Length);
         }

@@ -24,14 +24,14 @@ public sealed class Meteor(WordNet? wordNet = null) : ICaptionMetric
             PairWork.ForEach(tokens.Count, () => new WordAlignment(stems.IdOfWord, synonyms), (i, alignment) =>
             {
                 foreach (var reference in tokens.References[i])
-                    scores[i] = Math.Max(scores[i], Score(tokens.Candidates[i], reference, alignment));
+                    scores[i] = Math.Max(scores[i], Score(tokens.Candidates[i], reference, alignment, cancellationToken));
             }, cancellationToken);
             return [new MetricScores(Names[0], scores)];
         }, cancellationToken);
 
-    static double Score(int[] candidate, int[] reference, WordAlignment alignment)
+    static double Score(int[] candidate, int[] reference, WordAlignment alignment, CancellationToken cancellationToken)
     {
-        var (matches, chunks) = alignment.Align(candidate, reference);
+        var (matches, chunks) = alignment.Align(candidate, reference, cancellationToken);
         if (matches == 0)
             return 0;
         double precision = (double)matches / candidate.Length, recall = (double)matches / reference.Length;

@@ -48,7 +48,7 @@ public sealed class Rouge(bool stemmer = false, bool precisionAndRecall = false)
                 memory.Overlap.AddReference(reference);
                 Keep(0, Ngrams(1));
                 Keep(1, Ngrams(2));
-                Keep(2, Share(memory.Sequence.Length(candidate, reference), candidate.Length, reference.Length));
+                Keep(2, Share(memory.Sequence.Length(candidate, reference, cancellationToken), candidate.Length, reference.Length));
 
                 RougeScore Ngrams(int n) => Share(memory.Overlap.Matches(n), candidate.Length - n + 1, reference.Length - n + 1);
             }

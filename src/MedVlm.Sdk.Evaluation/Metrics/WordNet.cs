@@ -29,7 +29,7 @@ public sealed class WordNet
         {
             return new([.. MorphologyRules.All.Select(rules => PartOfSpeech.Read(folder, rules))]);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new EvaluationDataException($"WordNet cannot be read from {folder}: {e.Message} The folder must hold the database files of WordNet 3.0 "
                 + "(index.noun, data.noun, noun.exc, and the same of verb, adj and adv).", e);

@@ -8,21 +8,27 @@ namespace MedVlm.Evaluation.Ratings;
 /// <summary>Reads what a data set says of each image, such as its modality: CSV with an id and other columns, or JSON lines.</summary>
 public static class LabelFile
 {
+    static readonly UTF8Encoding s_strictUtf8 = new(encoderShouldEmitUTF8Identifier: true, throwOnInvalidBytes: true);
+
     /// <summary>Reads one column.</summary>
     /// <param name="path">The file, UTF-8. A CSV file has a first line with <c>ID</c> and the column; lines of JSON are objects with <c>id</c> and the column.</param>
     /// <param name="column">Name of the column. In CSV, capitals make no difference.</param>
     /// <returns>Labels by id. Images without one have an empty label, or are missing.</returns>
-    /// <exception cref="EvaluationDataException">The file cannot be read, is malformed, or has no such column.</exception>
+    /// <exception cref="EvaluationDataException">The file cannot be read, is malformed, is not UTF-8, has no such column, or has an id twice.</exception>
     public static IReadOnlyDictionary<string, string> Read(string path, string column)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentException.ThrowIfNullOrEmpty(column);
         try
         {
-            using var text = new StreamReader(path, Encoding.UTF8);
+            using var text = new StreamReader(path, s_strictUtf8, detectEncodingFromByteOrderMarks: false);
             while (char.IsWhiteSpace((char)Math.Max(text.Peek(), 0)))
                 text.Read();
             return text.Peek() == '{' ? ReadJson(path, text, column) : ReadCsv(path, text, column);
+        }
+        catch (DecoderFallbackException e)
+        {
+            throw new EvaluationDataException($"{path} is not UTF-8. Save the file as UTF-8.", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException or CsvFormatException or CsvRecordTooLargeException)
         {
@@ -45,7 +51,7 @@ public static class LabelFile
         {
             var row = Row();
             if (row.Length > Math.Max(id, label))
-                labels[row[id]] = row[label];
+                Add(labels, row[id], row[label], path);
         }
         return labels;
     }
@@ -62,8 +68,14 @@ public static class LabelFile
             if (!json.RootElement.TryGetProperty("id", out var id) || !json.RootElement.TryGetProperty(column, out var label))
                 continue;
             found = true;
-            labels[id.ToString()] = label.ToString();
+            Add(labels, id.ToString(), label.ToString(), path);
         }
         return found ? labels : throw new EvaluationDataException($"{path} has no line with \"id\" and \"{column}\".");
+    }
+
+    static void Add(Dictionary<string, string> labels, string id, string label, string path)
+    {
+        if (!string.IsNullOrWhiteSpace(id) && !labels.TryAdd(id, label))
+            throw new EvaluationDataException($"{path} has the id \"{id}\" more than once. Each image has one line.");
     }
 }

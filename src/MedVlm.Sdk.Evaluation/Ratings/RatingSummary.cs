@@ -26,7 +26,7 @@ public sealed class RatingSummary
     /// <summary>Who rated, and how much.</summary>
     public IReadOnlyList<RaterCounts> Raters { get; }
 
-    /// <summary>Results, scale by scale.</summary>
+    /// <summary>Results, scale by scale; a scale that nobody answered is left out.</summary>
     public IReadOnlyList<ScaleSummary> Scales { get; }
 
     /// <summary>Summarises the answers of one or more raters of one sheet.</summary>
@@ -39,7 +39,10 @@ public sealed class RatingSummary
         ArgumentNullException.ThrowIfNull(raters);
         Check(raters);
         options ??= new();
-        return new RatingSummary(raters, [.. raters[0].Scales.Select(scale => Summarise(scale, raters, options, cancellationToken))]);
+        ScaleSummary[] scales = [.. raters[0].Scales.Select(scale => Summarise(scale, raters, options, cancellationToken)).OfType<ScaleSummary>()];
+        return scales.Length > 0
+            ? new RatingSummary(raters, scales)
+            : throw new RatingFileException("No rater graded any caption. Give files of raters who have answered.");
     }
 
     /// <summary>Writes it as one line of JSON.</summary>
@@ -62,13 +65,14 @@ public sealed class RatingSummary
             throw new RatingFileException($"Two files are of the rater \"{twice}\". Give each rater's file once, and raters names of their own.");
     }
 
-    static ScaleSummary Summarise(string scale, IReadOnlyList<RatingAnswers> raters, BootstrapOptions options, CancellationToken cancellationToken)
+    /// <summary>Results on a scale; null where nobody answered it.</summary>
+    static ScaleSummary? Summarise(string scale, IReadOnlyList<RatingAnswers> raters, BootstrapOptions options, CancellationToken cancellationToken)
     {
         // [items][raters]: a grade, or null. In the order of the ids, so that the order of files and of answers makes no difference to the samples.
         var grades = raters.Select(one => one.Items.Where(item => !item.CannotJudge && item.Scores.ContainsKey(scale)).ToDictionary(item => item.Id, item => item.Scores[scale])).ToArray();
         string[] ids = [.. grades.SelectMany(one => one.Keys).Distinct().Order(StringComparer.Ordinal)];
         if (ids.Length == 0)
-            throw new RatingFileException($"No rater answered {scale} for any caption.");
+            return null;
         int?[][] items = [.. ids.Select(id => grades.Select(one => one.TryGetValue(id, out int grade) ? grade : (int?)null).ToArray())];
         var strata = raters.SelectMany(one => one.Items).DistinctBy(item => item.Id).ToDictionary(item => item.Id, item => item.Stratum);
 

@@ -12,6 +12,8 @@ public sealed class EvaluationReport
     /// <summary>What the JSON file says of its own layout. A change that a reader would notice changes it.</summary>
     public const string CurrentFormat = "medvlm-evaluation-report/1";
 
+    const double MostRounding = 1e-4;
+
     EvaluationReport(IReadOnlyList<CandidateSet> sets, IReadOnlyList<CandidateReport> candidates, IReadOnlyList<MetricComparison> comparison, EvaluationReportOptions options)
     {
         var pairs = sets[0].Pairs;
@@ -73,7 +75,7 @@ public sealed class EvaluationReport
                 ofSet.AddRange(await metric.ScoreAsync(set.Pairs, cancellationToken).ConfigureAwait(false));
             }
             CheckNumbers(ofSet, set);
-            scores.Add(ofSet);
+            scores.Add(scores.Count == 0 ? ofSet : [.. scores[0].Zip(ofSet, (first, second) => WithoutRounding(sets, first, second))]);
         }
 
         options.Progress?.Report($"bootstrap of {options.Bootstrap.Resamples} samples");
@@ -116,6 +118,20 @@ public sealed class EvaluationReport
         set.Name, set.Pairs.Count(pair => string.IsNullOrWhiteSpace(pair.Candidate)), set.Pairs.Average(pair => Words(pair.Candidate)),
         [.. scores.Zip(distributions, (score, distribution) =>
             new MetricReport(score.Name, distribution.Value, distribution.Interval.Lower, distribution.Interval.Upper, score.PerPair))]);
+
+    /// <summary>The second candidate's scores, with the first's value where the caption is the same.</summary>
+    /// <remarks>An encoder rounds a text differently beside other texts in its batch. Without this a pair would be better or worse by its last bits, and
+    /// samples without any caption that differs would differ. Values that lie further apart are no rounding, and scores that are not means of the
+    /// pairs' values sum whole counts, which do not round: both stay.</remarks>
+    static MetricScores WithoutRounding(IReadOnlyList<CandidateSet> sets, MetricScores first, MetricScores second) => second.GetType() != typeof(MetricScores)
+        ? second
+        : new MetricScores(second.Name, second.PerPair.Select((value, i) =>
+            Math.Abs(value - first.PerPair[i]) <= MostRounding * Math.Max(1, Math.Abs(value)) && IsSame(sets[0].Pairs[i], sets[1].Pairs[i])
+                ? first.PerPair[i]
+                : value).ToArray());
+
+    static bool IsSame(CaptionPair first, CaptionPair second) =>
+        first.Candidate == second.Candidate && first.References.SequenceEqual(second.References, StringComparer.Ordinal);
 
     static MetricComparison Compare(MetricScores first, MetricScores second, PairedDifference difference)
     {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using MedVlm.Evaluation.Html;
 using MedVlm.Evaluation.Reports.Charts;
 
@@ -17,7 +18,7 @@ internal static class ReportPage
 
         var body = new Markup().Add($"""
             <header class="top"><div><p class="kicker">Caption evaluation</p><h1>{Title(report)}</h1>
-            <p class="muted">{report.Counts.Pairs:N0} images, {report.Provenance.Created.UtcDateTime.ToString("yyyy-MM-dd HH:mm", null)} UTC, MedVlm.Sdk.Evaluation {ShortVersion(report)}</p></div>
+            <p class="muted">{report.Counts.Pairs:N0} images, {report.Provenance.Created.UtcDateTime.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture)} UTC, MedVlm.Sdk.Evaluation {ShortVersion(report)}</p></div>
             <button id="theme" type="button" hidden>Dark / light</button></header>
             <main>
             {Tiles(report)}{Scores(report)}{Comparison(report)}{Distributions(report)}{Lengths(report)}{ExamplePairs(report, examples, thumbnails)}{Origin(report)}
@@ -32,7 +33,7 @@ internal static class ReportPage
 
     static string ShortVersion(EvaluationReport report) => report.Provenance.SdkVersion.Split('+')[0];
 
-    static string Percent(EvaluationReport report) => $"{100 * report.Bootstrap.Confidence:0.##} %";
+    static string Percent(EvaluationReport report) => string.Create(CultureInfo.InvariantCulture, $"{100 * report.Bootstrap.Confidence:0.##} %");
 
     static Markup Tiles(EvaluationReport report)
     {

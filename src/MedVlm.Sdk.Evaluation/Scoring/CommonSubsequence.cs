@@ -5,7 +5,7 @@ internal sealed class CommonSubsequence
 {
     int[] _row = [];
 
-    public int Length(ReadOnlySpan<int> a, ReadOnlySpan<int> b)
+    public int Length(ReadOnlySpan<int> a, ReadOnlySpan<int> b, CancellationToken cancellationToken)
     {
         if (_row.Length <= b.Length)
             _row = new int[2 * b.Length + 1];
@@ -13,6 +13,7 @@ internal sealed class CommonSubsequence
         row.Clear();
         foreach (int word in a)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             int diagonal = 0;
             for (int j = 0; j < b.Length; j++)
             {

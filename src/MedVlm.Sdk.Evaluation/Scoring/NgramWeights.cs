@@ -13,6 +13,8 @@ internal sealed class NgramWeights
     }
 
     /// <summary>Counts the n-grams of a set, up to a length. Those of candidates count too, with a frequency of 0.</summary>
+    /// <remarks>The references' n-grams have their numbers before any candidate is looked at: sums run in the order of the numbers, and so a caption
+    /// scores the same to the last bit whatever the other candidates are.</remarks>
     public static NgramWeights Of(TokenizedPairs pairs, int maxOrder, CancellationToken cancellationToken)
     {
         var all = new NgramWeights(maxOrder);
@@ -25,7 +27,11 @@ internal sealed class NgramWeights
             cancellationToken.ThrowIfCancellationRequested();
             foreach (var reference in pairs.References[i])
                 Add(reference, image: i);
-            Add(pairs.Candidates[i], image: -1);
+        }
+        foreach (var candidate in pairs.Candidates)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            Add(candidate, image: -1);
         }
 
         double logImages = Math.Log(pairs.Count);
@@ -37,7 +43,7 @@ internal sealed class NgramWeights
         {
             if (prefix.Length < words.Length)
                 prefix = new int[2 * words.Length];
-            Array.Clear(prefix);
+            prefix.AsSpan(0, words.Length).Clear();
             for (int n = 0; n < maxOrder; n++)
                 for (int at = 0; at + n < words.Length; at++)
                 {
@@ -90,16 +96,25 @@ internal sealed class NgramVector
         Array.Sort(occurrences);
         _ngrams = occurrences;
         _weights = new double[occurrences.Length];
-        double squares = 0;
         for (int i = 0, next; i < occurrences.Length; i = next)
         {
             for (next = i + 1; next < occurrences.Length && occurrences[next] == occurrences[i];)
                 next++;
             double weight = (next - i) * weights[occurrences[i]];
             (_ngrams[_count], _weights[_count++]) = (occurrences[i], weight);
-            squares += weight * weight;
         }
-        _norm = Math.Sqrt(squares);
+        _norm = Norm();
+    }
+
+    /// <summary>Length of the vector, from the smallest weight to the largest: n-grams that no reference has may have any numbers.</summary>
+    double Norm()
+    {
+        double[] ascending = _weights[.._count];
+        Array.Sort(ascending);
+        double squares = 0;
+        foreach (double weight in ascending)
+            squares += weight * weight;
+        return Math.Sqrt(squares);
     }
 
     /// <summary>Cosine of the angle to a reference's vector, a weight counting at most as much as there (CIDEr-D).</summary>

@@ -10,7 +10,7 @@ internal sealed class WordAlignment(int[] stemOf, SynonymIds? synonyms)
 
     /// <summary>Matches words in stages: equal ones first, then equal stems, then synonyms.</summary>
     /// <returns>How many words match, and in how many pieces of words that stand side by side in both texts.</returns>
-    public (int Matches, int Chunks) Align(int[] candidate, int[] reference)
+    public (int Matches, int Chunks) Align(int[] candidate, int[] reference, CancellationToken cancellationToken)
     {
         if (_matchOf.Length < candidate.Length)
             _matchOf = new int[2 * candidate.Length];
@@ -25,9 +25,12 @@ internal sealed class WordAlignment(int[] stemOf, SynonymIds? synonyms)
         {
             // From the last word to the first, each taking the last word that is left: the reference's order.
             for (int i = candidate.Length - 1; i >= 0; i--)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
                 for (int j = reference.Length - 1; j >= 0 && matchOf[i] < 0; j--)
                     if (!taken[j] && Matches(stage, candidate[i], reference[j]))
                         (matchOf[i], taken[j]) = (j, true);
+            }
         }
 
         int matches = 0, chunks = 0, before = -2;

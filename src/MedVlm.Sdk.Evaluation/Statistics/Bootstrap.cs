@@ -1,3 +1,5 @@
+using MedVlm.Evaluation.Scoring;
+
 namespace MedVlm.Evaluation.Statistics;
 
 /// <summary>The bootstrap: how far a corpus value would move if other images of the same kind had been drawn.</summary>
@@ -25,7 +27,7 @@ public static class Bootstrap
         int pairs = Pairs(metrics);
 
         var replicates = metrics.Select(_ => new double[options.Resamples]).ToArray();
-        Parallel.For(
+        PairWork.Unwrap(() => Parallel.For(
             0, options.Resamples,
             new ParallelOptions { MaxDegreeOfParallelism = options.Threads, CancellationToken = cancellationToken },
             () => new int[pairs],
@@ -38,7 +40,7 @@ public static class Bootstrap
                     replicates[metric][resample] = metrics[metric].CorpusOf(sample);
                 return sample;
             },
-            _ => { });
+            _ => { }), cancellationToken);
 
         return [.. metrics.Zip(replicates, (metric, values) => new BootstrapDistribution(metric.Name, metric.Corpus, values, pairs, options))];
     }

@@ -21,8 +21,9 @@ internal sealed class Vocabulary
     /// <summary>The words by their numbers. Two threads that met the same new word may have left a number without one.</summary>
     public string?[] Words()
     {
-        var words = new string?[_last + 1];
-        foreach (var (word, id) in _ids)
+        var known = _ids.ToArray();   // at one moment: another thread may be adding words
+        var words = new string?[known.Length == 0 ? 0 : known.Max(entry => entry.Value) + 1];
+        foreach (var (word, id) in known)
             words[id] = word;
         return words;
     }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using MedVlm.Evaluation.Tests.BertScore;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.AI.Evaluation;
 
@@ -73,8 +74,12 @@ public sealed class CaptionEvaluatorTests
     }
 
     [Fact]
-    public void A_metric_of_whole_sets_is_refused_and_so_are_no_references()
+    public async Task A_metric_of_whole_sets_is_refused_and_so_are_no_references()
     {
+        await using var encoder = await BertScoreEncoder.LoadAsync(EncoderGolden.Checkpoint("bert"), 2, threads: 1, Token);
+        Assert.StartsWith("BERTScore with Idf weighs tokens by how few references of a set have them",
+            Assert.Throws<ArgumentException>(() => new CaptionEvaluator(new BertScorer(encoder, new() { Idf = true }))).Message);
+        Assert.Equal(3, new CaptionEvaluator(new BertScorer(encoder)).EvaluationMetricNames.Count);
         Assert.StartsWith("CIDEr weighs words by how few images of a set have them", Assert.Throws<ArgumentException>(() => new CaptionEvaluator(new Cider())).Message);
         Assert.StartsWith("There must be at least one reference.", Assert.Throws<ArgumentException>(() => new CaptionReferences([])).Message);
     }

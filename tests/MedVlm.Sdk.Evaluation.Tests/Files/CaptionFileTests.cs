@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using CsCheck;
 using MedVlm.Tests.Checkpoints;
@@ -134,6 +135,19 @@ public sealed class CaptionFileTests : IDisposable
         var open = File("open.csv", "ID,Caption\na,\"" + string.Concat(Enumerable.Repeat(new string('x', 1000) + "\n", 5000)));
         error = Assert.Throws<EvaluationDataException>(() => CaptionFile.ReadReferences(open, TestContext.Current.CancellationToken));
         Assert.Equal($"{open}: 1 malformed line: line 2 (a quote that does not close, or a row longer than 4 MiB).", error.Message);
+    }
+
+    [Theory]
+    [InlineData("ID,Caption\na,{0}\n", "line 2")]
+    [InlineData("{{\"id\":\"a\",\"captions\":[\"x\",\"{0}\"]}}", "line 1")]
+    public void A_caption_beyond_any_use_is_refused(string file, string line)
+    {
+        var longest = File("longest", string.Format(CultureInfo.InvariantCulture, file, new string('x', 65_536)));
+        Assert.Single(CaptionFile.ReadReferences(longest, TestContext.Current.CancellationToken));
+
+        var longer = File("longer", string.Format(CultureInfo.InvariantCulture, file, new string('x', 65_537)));
+        var error = Assert.Throws<EvaluationDataException>(() => CaptionFile.ReadReferences(longer, TestContext.Current.CancellationToken));
+        Assert.Equal($"{longer}: 1 malformed line: {line} (the caption of \"a\" has 65,537 characters; 65,536 are the most).", error.Message);
     }
 
     [Fact]

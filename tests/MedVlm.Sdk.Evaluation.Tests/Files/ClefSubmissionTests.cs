@@ -16,6 +16,8 @@ public sealed class ClefSubmissionTests : IDisposable
     [InlineData("\uFEFFID,Caption\r\nc,1\r\nb,\"2, or\"\"3\"\"\"\r\na,\r\n", "")]
     [InlineData("id,caption\na,1\nb,2\nc,3\n", "Header 1: the first line is \"id,caption\"; it must be ID,Caption.")]
     [InlineData("ID,Caption,Score\na,1,0\nb,2,0\nc,3,0\n", "Header 1: the first line is \"ID,Caption,Score\"; it must be ID,Caption.")]
+    [InlineData("{\"id\":\"a\",\"caption\":\"1\"}\n{\"id\":\"b\",\"caption\":\"2\"}\n{\"id\":\"c\",\"caption\":\"3\"}\n",
+        "Header 1: the file is JSON lines; it must be CSV whose first line is ID,Caption.")]
     [InlineData("ID,Caption\na,1\na,1\n,2\nx,3\nb,1\n", "BlankId 1: 1 line without an id: line 4.\n"
         + "DuplicateId 1: 1 id more than once: \"a\" (lines 2 and 3). Each image has one line.\n"
         + "MissingId 1: 1 image without a caption: \"c\".\nUnknownId 1: 1 image not in the test set: \"x\".")]

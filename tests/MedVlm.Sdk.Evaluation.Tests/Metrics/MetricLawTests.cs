@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using CsCheck;
+using MedVlm.Evaluation.Scoring;
 
 namespace MedVlm.Evaluation.Tests.Metrics;
 
@@ -59,6 +60,25 @@ public sealed class MetricLawTests
                     Assert.Equal(alone[n].PerPair[0], together[n].PerPair[i], 1e-12);
             }
         }, iter: 30, threads: 1);
+    }
+
+    // A comparison of two candidates would count the others as better or worse by their last bits.
+    [Fact]
+    public void CIDEr_of_a_caption_is_the_same_to_the_last_bit_beside_any_other_candidates() =>
+        Gen.Select(s_pairs, s_text).Sample((pairs, other) =>
+        {
+            var scores = Score(new Cider(), pairs)[0].PerPair;
+            var changed = Score(new Cider(), [pairs[0] with { Candidate = other + " " + pairs[^1].Candidate }, .. pairs[1..]])[0].PerPair;
+            Assert.Equal(scores.Skip(1), changed.Skip(1));
+        }, iter: 300, threads: 1);
+
+    // Two long texts take time with the product of their lengths.
+    [Fact]
+    public void A_single_pair_can_be_given_up()
+    {
+        var stopped = new CancellationToken(canceled: true);
+        Assert.Throws<OperationCanceledException>(() => new CommonSubsequence().Length([0, 1], [1], stopped));
+        Assert.Throws<OperationCanceledException>(() => new WordAlignment([0, 1], null).Align([0, 1], [1], stopped));
     }
 
     // A bootstrap draws pairs again and again: sums of counts must be those of a set that holds the drawn pairs.

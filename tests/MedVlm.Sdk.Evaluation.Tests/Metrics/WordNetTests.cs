@@ -44,6 +44,22 @@ public sealed class WordNetTests : IDisposable
     }
 
     [Fact]
+    public void A_file_that_may_not_be_read_is_a_fault_of_the_data()
+    {
+        File.Delete(_folder.File("adv.exc"));
+        Directory.CreateDirectory(_folder.File("adv.exc"));   // opening a folder as a file is refused as a file without rights is
+        Assert.StartsWith($"WordNet cannot be read from {_folder.Path}: ", Assert.Throws<EvaluationDataException>(() => WordNet.Open(_folder.Path)).Message);
+    }
+
+    [Fact]
+    public async Task Damage_that_a_metric_meets_is_a_fault_of_the_data()
+    {
+        File.WriteAllText(_folder.File("data.noun"), "");
+        CaptionPair[] pairs = [.. Enumerable.Range(0, 50).Select(i => new CaptionPair($"{i}", ["lump"], "mass"))];
+        await Assert.ThrowsAsync<EvaluationDataException>(async () => await new Meteor(WordNet.Open(_folder.Path)).ScoreAsync(pairs, TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
     public void Damaged_files_give_only_faults_of_the_data()
     {
         byte[][] files = [File.ReadAllBytes(_folder.File("index.noun")), File.ReadAllBytes(_folder.File("data.noun")), File.ReadAllBytes(_folder.File("noun.exc"))];

@@ -6,6 +6,15 @@ namespace MedVlm.Evaluation.Tests.Reports;
 /// <summary>Bootstrap intervals and paired differences: laws, and what statistics says of known distributions.</summary>
 public sealed class BootstrapTests
 {
+    [Fact]
+    public void A_metrics_own_fault_comes_out_as_it_is() =>
+        Assert.Throws<EvaluationDataException>(() => Bootstrap.Resample([new Faulty()], cancellationToken: TestContext.Current.CancellationToken));
+
+    sealed class Faulty() : MetricScores("faulty", [1, 2])
+    {
+        public override double CorpusOf(ReadOnlySpan<int> sample) => throw new EvaluationDataException("damaged");
+    }
+
     static readonly BootstrapOptions s_few = new() { Resamples = 400 };
 
     static readonly Gen<double[]> s_scores = Gen.Double[0, 1].Array[1, 60];

@@ -82,6 +82,21 @@ public sealed class EvaluationReportTests
         (await Create(s_fp16, s_fp16 with { Name = "again" })).Comparison,
         comparison => Assert.Equal((0, 0, 0, 1, 60), (comparison.Difference, comparison.Lower, comparison.Upper, comparison.PValue, comparison.Equal)));
 
+    // An encoder rounds a text differently beside other texts in its batch.
+    [Fact]
+    public async Task Captions_that_are_the_same_in_both_sets_score_the_same()
+    {
+        CandidateSet changed = new("changed", [s_fp16.Pairs[0] with { Candidate = "x" }, .. s_fp16.Pairs.Skip(1)]);
+        double noise = 0;
+        var noisy = new TestMetric("Noisy", pair => (pair.Candidate == "x" ? 0 : 0.5) + 1e-7 * (noise = (noise + 1) % 7));
+
+        var comparison = (await EvaluationReport.CreateAsync([s_fp16, changed], [noisy], cancellationToken: Token)).Comparison[0];
+
+        Assert.Equal((0, 59, 1), (comparison.Better, comparison.Equal, comparison.Worse));
+        Assert.Equal(0, comparison.Upper);   // samples without the changed pair do not differ
+        Assert.Equal(-0.5 / 60, comparison.Difference, 1e-6);
+    }
+
     [Fact]
     public async Task Counts_words_references_and_empty_captions()
     {

@@ -1,3 +1,4 @@
+using System.Text;
 using CsCheck;
 using MedVlm.Evaluation.Ratings;
 using MedVlm.Tests.Checkpoints;
@@ -26,6 +27,8 @@ public sealed class LabelFileTests : IDisposable
     [InlineData("", "has no column \"ID\". Its columns are .")]
     [InlineData("ID,Caption\na,b\n", "has no column \"modality\". Its columns are ID, Caption.")]
     [InlineData("{\"id\":\"a\"}\n", "has no line with \"id\" and \"modality\".")]
+    [InlineData("id,modality\na,CT\nb,MRI\na,CT\n", "has the id \"a\" more than once. Each image has one line.")]
+    [InlineData("{\"id\":\"a\",\"modality\":\"CT\"}\n{\"id\":\"a\",\"modality\":\"MRI\"}\n", "has the id \"a\" more than once. Each image has one line.")]
     [InlineData("{\"id\":\n", "cannot be read as labels")]
     [InlineData("{\"id\":\"a\",\"modality\":\"CT\"}\n3\n", "cannot be read as labels")]
     public void Says_what_is_wrong(string content, string message)
@@ -37,6 +40,16 @@ public sealed class LabelFileTests : IDisposable
         Assert.StartsWith(file, error.Message, StringComparison.Ordinal);
         Assert.Contains(message, error.Message, StringComparison.Ordinal);
         Assert.Throws<EvaluationDataException>(() => LabelFile.Read(_folder.File("none"), "modality"));
+    }
+
+    [Fact]
+    public void Another_encoding_is_refused()
+    {
+        foreach (var encoding in (Encoding[])[Encoding.Latin1, Encoding.Unicode])
+        {
+            var file = _folder.Write("labels", [.. encoding.GetPreamble(), .. encoding.GetBytes("ID,modality\na,Röntgen\n")]);
+            Assert.Equal($"{file} is not UTF-8. Save the file as UTF-8.", Assert.Throws<EvaluationDataException>(() => LabelFile.Read(file, "modality")).Message);
+        }
     }
 
     [Fact]

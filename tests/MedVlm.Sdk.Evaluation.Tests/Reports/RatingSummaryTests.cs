@@ -61,6 +61,16 @@ public sealed class RatingSummaryTests : IDisposable
     }
 
     [Fact]
+    public void A_scale_that_nobody_answered_is_left_out()
+    {
+        var rater = Rater("A", "123");
+
+        var summary = Summary(rater with { Scales = ["fluency", .. rater.Scales] });
+
+        Assert.Equal("correctness", Assert.Single(summary.Scales).Scale);
+    }
+
+    [Fact]
     public void The_order_of_files_and_answers_makes_no_difference()
     {
         var forward = Summary(s_krippendorff).Scales[0];
@@ -164,7 +174,7 @@ public sealed class RatingSummaryTests : IDisposable
         Fails("A rated sheet s, B sheet t: only answers to one sheet go together.", Rater("A", "1"), Rater("B", "1", sheet: "t"));
         Fails("A answered the scales correctness, B fluency: only answers to one sheet go together.", Rater("A", "1"), Rater("B", "1", scale: "fluency"));
         Fails("Two files are of the rater \"A\". Give each rater's file once, and raters names of their own.", Rater("A", "1"), Rater("A", "2"));
-        Fails("No rater answered correctness for any caption.", Rater("A", "x"));
+        Fails("No rater graded any caption. Give files of raters who have answered.", Rater("A", "x"));
         Assert.Contains("none.json", (await Assert.ThrowsAsync<RatingFileException>(() => RatingAnswers.ReadAsync(_folder.File("none.json"), Token))).Message, StringComparison.Ordinal);
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using CsCheck;
 using MedVlm.Evaluation.Reports;
 using MedVlm.Tests.Checkpoints;
@@ -37,6 +38,29 @@ public sealed class ReportPageTests
         Assert.Equal(["lower", "lower"], page.Document.QuerySelectorAll(".verdict").Select(verdict => verdict.TextContent));
         Assert.Equal(["Overlap", "Percent"], page.Document.QuerySelectorAll("#by option").Select(option => option.TextContent));
         Assert.Equal(6, page.Document.QuerySelectorAll("[data-list=low] article").Length);
+    }
+
+    [Theory, InlineData("fi-FI"), InlineData("ar-SA"), InlineData("th-TH")]
+    public async Task Dates_and_numbers_are_the_same_in_every_culture(string culture)
+    {
+        var before = CultureInfo.CurrentCulture;
+        CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo(culture);
+        try
+        {
+            var page = await PageOf(Two(10), null, new() { Bootstrap = new() { Resamples = 100, Confidence = 0.955 }, TimeProvider = new Noon() }, TestMetric.Overlap);
+
+            Assert.Contains("10 images, 2026-02-01 12:30 UTC", page.Document.QuerySelector("header .muted")!.TextContent, StringComparison.Ordinal);
+            Assert.Equal("95.5 % interval", page.Document.QuerySelectorAll("thead th")[2].TextContent);
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = before;
+        }
+    }
+
+    sealed class Noon : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => new(2026, 2, 1, 12, 30, 0, TimeSpan.Zero);
     }
 
     [Fact]

@@ -133,6 +133,18 @@ public sealed class ConsoleEvaluateTests : IDisposable
         Assert.Equal(0, run.ExitCode);
         Assert.Matches(@"ROUGE-1 +0\.2500", run.Out);
         Assert.Contains("c.csv: 2 empty captions.", run.Out, StringComparison.Ordinal);
+        Assert.Contains("c.csv: 2 empty captions, which are scored: \"b\"; \"c\".", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Names_the_first_five_empty_captions()
+    {
+        Write("r.csv", "ID,Caption\n" + string.Concat(Enumerable.Range(1, 7).Select(i => $"i{i},CT\n")));
+        Write("c.csv", "ID,Caption\n" + string.Concat(Enumerable.Range(1, 7).Select(i => $"i{i},\n")));
+
+        var run = await ConsoleRun.Of("evaluate", "-r", _folder.File("r.csv"), "-c", _folder.File("c.csv"), "--metrics", "rouge");
+
+        Assert.Contains("7 empty captions, which are scored: \"i1\"; \"i2\"; \"i3\"; \"i4\"; \"i5\"; and 2 more.", run.Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -166,11 +178,13 @@ public sealed class ConsoleEvaluateTests : IDisposable
         var clef = await ConsoleRun.Of([.. common, "1", "--clef"]);
         var rescaled = await ConsoleRun.Of([.. common, "1", "--metrics", "rouge", "--bert-baseline", Path.Combine(encoder, "baseline.tsv")]);
         var wrong = await ConsoleRun.Of([.. common, "99"]);
+        var damaged = await ConsoleRun.Of([.. common, "1", "--bert-baseline", _folder.File("r.csv")]);
 
         Assert.Equal((0, 0, 0, 2), (plain.ExitCode, clef.ExitCode, rescaled.ExitCode, wrong.ExitCode));
         Assert.Matches(@"BERTScore-IDF F1 +0\.\d{4} ", plain.Out);
         Assert.Matches(@"BERTScore-IDF \(ImageCLEF\) F1 +0\.\d{4} ", clef.Out);
         Assert.Matches(@"BERTScore F1 +-?\d\.\d{4} ", rescaled.Out);
+        Assert.Contains("r.csv: the first line is not \"LAYER,P,R,F\"", damaged.Error, StringComparison.Ordinal);
         Assert.Contains("--bert-layer: ", wrong.Error, StringComparison.Ordinal);
         var settings = JsonDocument.Parse(File.ReadAllBytes(_folder.File("out.json"))).RootElement.GetProperty("provenance").GetProperty("settings");
         Assert.Equal(("yes", "none"), (settings.GetProperty("bert-idf").GetString(), settings.GetProperty("bert-baseline").GetString()));
@@ -185,6 +199,7 @@ public sealed class ConsoleEvaluateTests : IDisposable
     [InlineData("evaluate|-r|{r}|-c|{r}|--metrics|rouge,bleurt", "--metrics bleurt: there are bleu, sacrebleu, rouge, rouge-stem, rouge-coco, meteor, cider; --bert and --clef add theirs.")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--bert-idf", "--bert-layer, --bert-idf and --bert-baseline go with --bert")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--bert|no-such-org/no-such-model", "Model \"no-such-org/no-such-model\" was not found.")]
+    [InlineData("evaluate|-r|{r}|-c|{r}|--bert|no-such-org/no-such-model|--bert-baseline|{none}", "none: there is no such file.")]   // said before the encoder is looked for
     [InlineData("evaluate|-r|{r}|-c|{r}|--wordnet|{folder}", "index.noun")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--images|{none}", "--images")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--json|{folder}", "is a folder: name a file.")]

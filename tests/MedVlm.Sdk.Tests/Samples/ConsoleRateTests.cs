@@ -53,6 +53,18 @@ public sealed partial class ConsoleRateTests : IDisposable
         Assert.NotEqual(Sheet("b.html").GetProperty("sheet").GetString(), Sheet("c.html").GetProperty("sheet").GetString());
     }
 
+    [Fact]
+    public async Task Counts_captions_without_a_label()
+    {
+        var captions = WriteCaptions("r.csv", 10);
+        var labels = Write("labels.csv", "id,view\nscan-000,axial\nscan-001,\nother,frontal\n");
+
+        var run = await ConsoleRun.Of("rate", "-r", captions, "-c", captions, "-o", _folder.File("a.html"), "--label", "view", "--labels", labels);
+
+        Assert.Equal(0, run.ExitCode);
+        Assert.Contains("labels.csv: 9 of 10 captions have no view, and are a stratum by themselves.", run.Error, StringComparison.Ordinal);
+    }
+
     static string Answers(string rater, params int[] grades) => JsonSerializer.Serialize(new
     {
         format = "medvlm-ratings/1", sheet = "0123456789abcdef", rater, scales = new[] { "correctness" },
@@ -80,6 +92,7 @@ public sealed partial class ConsoleRateTests : IDisposable
     [InlineData("rate|-r|{r}|-c|{r}|-o|{o}|--labels|{r}", "--labels goes with --label, which names the column.")]
     [InlineData("rate|-r|{r}|-c|{r}|-o|{o}|--label|organ", "has no column \"organ\". Its columns are ID, Caption, Modality.")]
     [InlineData("rate|-r|{r}|-c|{r}|-o|{o}|--label|organ|--labels|{bad}", "has no line with \"id\" and \"organ\".")]
+    [InlineData("rate|-r|{r}|-c|{r}|-o|{o}|--label|organ|--labels|{others}", "has none of the captions' ids (the first is \"scan-000\").")]
     [InlineData("rate|-r|{r}|-c|{r}|-o|{o}|--images|{folder}", "there is no image in the folder.")]
     [InlineData("raters", "Required argument")]
     [InlineData("raters|{r}", "cannot be read as a rater's answers")]
@@ -88,9 +101,11 @@ public sealed partial class ConsoleRateTests : IDisposable
     public async Task Says_what_is_wrong(string commandLine, string message)
     {
         var (r, a, bad) = (WriteCaptions("r.csv", 5), Write("a.json", Answers("A", 1, 2)), Write("bad.jsonl", "{\"id\":\"1\"}\n"));
+        var others = Write("others.csv", "id,organ\nimage-1,lung\n");
         string[] args =
         [
             .. commandLine.Split('|').Select(part => part.Replace("{r}", r, StringComparison.Ordinal).Replace("{a}", a, StringComparison.Ordinal).Replace("{bad}", bad, StringComparison.Ordinal)
+                .Replace("{others}", others, StringComparison.Ordinal)
                 .Replace("{o}", _folder.File("sheet.html"), StringComparison.Ordinal).Replace("{folder}", _folder.Path, StringComparison.Ordinal)),
         ];
 
