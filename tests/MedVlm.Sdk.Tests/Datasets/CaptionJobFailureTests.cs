@@ -74,10 +74,24 @@ public sealed class CaptionJobFailureTests : IDisposable
     [Fact]
     public async Task What_failed_before_a_caption_counts_though_the_job_is_ended_later()
     {
-        // One of the first images fails, others succeed, then the model breaks.
+        // One of the first images fails, others succeed, and when all that were in flight are written the model breaks.
         int asked = 0;
+        var written = new TaskCompletionSource();
         await Assert.ThrowsAsync<CaptionJobException>(() => _job.RunAsync(
-            before: (request, _) => request.Id == _job.Ids[2] || Interlocked.Increment(ref asked) > 15 ? throw new MedVlmException("Out of memory.") : Task.CompletedTask));
+            _job.Options with { ProgressInterval = TimeSpan.Zero },
+            async (request, _) =>
+            {
+                if (request.Id != _job.Ids[2] && Interlocked.Increment(ref asked) <= 15)
+                    return;
+                if (request.Id != _job.Ids[2])
+                    await written.Task;
+                throw new MedVlmException("Out of memory.");
+            },
+            progress: new Reporter(progress =>
+            {
+                if (progress.CaptionedNow == 15)
+                    written.TrySetResult();
+            })));
 
         var (id, line) = Assert.Single(JobFixture.Lines(_job.Failures));
         Assert.Equal((_job.Ids[2], 1), (id, line.GetProperty("attempts").GetInt32()));
@@ -117,4 +131,9 @@ public sealed class CaptionJobFailureTests : IDisposable
         "no right to read" => new ImageException("Missing.", new UnauthorizedAccessException()),
         _ => new OutOfMemoryException(),
     }));
+
+    sealed class Reporter(Action<CaptionJobProgress> report) : IProgress<CaptionJobProgress>
+    {
+        public void Report(CaptionJobProgress value) => report(value);
+    }
 }

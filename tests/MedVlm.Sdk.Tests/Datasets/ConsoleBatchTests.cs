@@ -79,6 +79,20 @@ public sealed class ConsoleBatchTests : IDisposable
         Assert.False(File.Exists(_folder.File("run.csv")));
     }
 
+    [Fact]
+    public async Task A_file_that_may_not_be_changed_is_a_message_and_no_crash()
+    {
+        _folder.Write("images/0.png", DatasetFiles.Png(1));
+        Assert.Equal(0, (await ConsoleRun.Of("batch", Images, "-o", _folder.File("s0.jsonl"), "--max-new-tokens", "2")).ExitCode);
+
+        // A folder where a file belongs: the system denies access to it, whoever runs this.
+        Directory.CreateDirectory(_folder.File("captions.failed.jsonl"));
+        var run = await ConsoleRun.Of("merge", _folder.File("s0.jsonl"), "-o", Output);
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains("captions.failed.jsonl", run.Error, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("batch||-o|x.jsonl", "See --help.")]
     [InlineData("batch|{images}|-o|", "See --help.")]
