@@ -68,7 +68,7 @@ internal static class BatchCommand
         CaptionJobReport report;
         try
         {
-            report = await terminal.ShowJobAsync(progress => job.RunAsync(progress, cancellationToken));
+            report = await terminal.ShowJobAsync($"{metadata.Device}", progress => job.RunAsync(progress, cancellationToken));
         }
         catch (OperationCanceledException)
         {
@@ -76,9 +76,7 @@ internal static class BatchCommand
             return ExitCode.Interrupted;
         }
 
-        JobReportText.Write(terminal, report);
-        if (options.Csv is not null && report.Csv is null)
-            terminal.WriteLine("The CSV was not written: it is to have a caption for every image.");
+        JobReportText.Write(terminal, report, options.Csv, "--retry-failed tries them again");
         return report.Failed > 0 ? ExitCode.SomeFailed : ExitCode.Success;
     }
 

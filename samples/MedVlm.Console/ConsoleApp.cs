@@ -28,9 +28,14 @@ internal static class ConsoleApp
                 },
                 cancellationToken);
         }
-        catch (Exception e) when (e is UsageException or MedVlmException or IOException)
+        catch (Exception e) when (e is UsageException or MedVlmException or IOException or UnauthorizedAccessException)
         {
             return Complain(terminal, e.Message);
+        }
+        catch (ArgumentException e)
+        {
+            // An argument that is empty, or no path: found only where it is used.
+            return Complain(terminal, $"{e.Message} See --help.");
         }
         catch (OptionsValidationException e)
         {

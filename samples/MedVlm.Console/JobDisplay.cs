@@ -8,11 +8,11 @@ internal static class JobDisplay
 {
     static readonly TimeSpan s_pause = TimeSpan.FromSeconds(5);
 
-    public static Task<CaptionJobReport> ShowJobAsync(this Terminal terminal, Func<IProgress<CaptionJobProgress>, Task<CaptionJobReport>> run) =>
+    public static Task<CaptionJobReport> ShowJobAsync(this Terminal terminal, string device, Func<IProgress<CaptionJobProgress>, Task<CaptionJobReport>> run) =>
         !terminal.IsLive ? run(new PlainLines(terminal.Error)) : terminal.Out.Live(new Text("Reading the data set")).AutoClear(true).StartAsync(
             context => run(new Reporter(progress =>
             {
-                context.UpdateTarget(Panel(progress));
+                context.UpdateTarget(Panel(progress, device));
                 context.Refresh();
             })));
 
@@ -24,7 +24,7 @@ internal static class JobDisplay
         $"{Left(p)} left", $"{p.MemoryBytes >> 20} MiB",
     ]).Where(part => part is not null));
 
-    static Rows Panel(CaptionJobProgress p)
+    static Rows Panel(CaptionJobProgress p, string device)
     {
         var bar = new BreakdownChart().Width(60).HideTags()
             .AddItem("captioned", p.Captioned, Color.Green).AddItem("failed", p.Failed, Color.Red).AddItem("left", Math.Max(p.Total - p.Captioned - p.Failed, 0), Color.Grey);
@@ -33,7 +33,7 @@ internal static class JobDisplay
             .AddRow("failed", $"{p.Failed}", "tokens/s", $"{p.TokensPerSecond:F0}")
             .AddRow("from earlier runs", $"{p.Skipped}", "left", Left(p))
             .AddRow("this run", $"{p.Elapsed:hh\\:mm\\:ss}", "memory", $"{p.MemoryBytes >> 20} MiB");
-        return new Rows(bar, grid, new Text("Ctrl+C stops; the same command goes on.", new Style(decoration: Decoration.Dim)));
+        return new Rows(bar, grid, Terminal.Plain(device), new Text("Ctrl+C stops; the same command goes on.", new Style(decoration: Decoration.Dim)));
     }
 
     static long Percent(CaptionJobProgress p) => p.Total == 0 ? 100 : p.Captioned * 100 / p.Total;

@@ -9,7 +9,12 @@ internal static class JobReportText
 
     static readonly Style s_red = new(Color.Red), s_yellow = new(Color.Yellow);
 
-    public static void Write(Terminal terminal, CaptionJobReport report)
+    /// <summary>Writes them.</summary>
+    /// <param name="terminal">Where to.</param>
+    /// <param name="report">What the job, or the merge, left.</param>
+    /// <param name="csv">The CSV that was asked for; null if none was.</param>
+    /// <param name="retryHint">How failed images are tried again; null where they cannot be.</param>
+    public static void Write(Terminal terminal, CaptionJobReport report, string? csv, string? retryHint)
     {
         foreach (var failure in report.Failures.Take(MostFailures))
             terminal.WriteLine($"{failure.Id}: {failure.Error}: {failure.Message} (attempts: {failure.Attempts})", s_red);
@@ -23,8 +28,10 @@ internal static class JobReportText
         var seconds = Math.Max(report.Elapsed.TotalSeconds, 1e-3);
         if (report.CaptionedNow > 0)
             terminal.WriteLine($"{report.CaptionedNow} captioned in {seconds:F1} s ({report.CaptionedNow / seconds:F1} images/s, {report.TokensNow / seconds:F0} tokens/s).");
-        terminal.WriteLine($"{report.Captioned} of {report.Total} images have a caption, {report.Failed} failed. Written to {report.Output}{(report.Csv is { } csv ? $" and {csv}" : "")}.");
-        if (report.Failed > 0)
-            terminal.WriteLine($"The failures are in {report.FailuresFile}; --retry-failed tries them again.");
+        terminal.WriteLine($"{report.Captioned} of {report.Total} images have a caption, {report.Failed} failed. Written to {report.Output}{(report.Csv is null ? "" : $" and {report.Csv}")}.");
+        if (report.FailuresFile is not null)
+            terminal.WriteLine($"The failures are in {report.FailuresFile}{(retryHint is null ? "" : $"; {retryHint}")}.");
+        if (csv is not null && report.Csv is null)
+            terminal.WriteLine("The CSV was not written: it is to have a caption for every image.");
     }
 }

@@ -36,7 +36,7 @@ public abstract class CaptionDataset
         CaptionDataset dataset = Path.GetExtension(path).ToLowerInvariant() switch
         {
             ".csv" or ".tsv" or ".jsonl" when File.Exists(path) => FromList(path),
-            ".parquet" when File.Exists(path) => FromParquet(path),
+            ".parquet" when File.Exists(path) => FromParquet(path, split),
             _ when !Directory.Exists(path) => throw new DatasetException(
                 File.Exists(path)
                     ? "The file is no data set: lists of images end in .csv, .tsv or .jsonl, tables with images in .parquet."

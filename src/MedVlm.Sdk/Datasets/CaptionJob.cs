@@ -61,6 +61,7 @@ public sealed class CaptionJob
     public async Task<CaptionJobReport> RunAsync(IProgress<CaptionJobProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         var files = new JobFiles(_options.Output);
+        JobFiles.CheckCsv(_options.Csv, [files]);
         var model = await DescribeCaptionerAsync(cancellationToken).ConfigureAwait(false);
         var options = _options.Caption with { Prompt = _options.Caption.Prompt ?? model.DefaultPrompt };
         var index = await DatasetIndex.ReadAsync(_dataset, _options.Shard, cancellationToken).ConfigureAwait(false);
@@ -92,7 +93,7 @@ public sealed class CaptionJob
         bool complete = index.CaptionedCount == index.Total;
         if (_options.Csv is { } csv && complete)
             SubmissionCsv.Write(files.Output, csv);
-        Finish(complete ? "complete" : "failures left");
+        Finish(complete ? JobRun.Complete : JobRun.FailuresLeft);
         return new CaptionJobReport
         {
             Total = index.Total,
@@ -195,7 +196,6 @@ public sealed class CaptionJob
         readonly ArrayBufferWriter<byte> _buffer = new();
         readonly CaptionJobRetry _retry = job._options.Retry;
         long _flushed = job._time.GetTimestamp();
-        int _inARow;
 
         public JobProgress Progress => progress;
 
@@ -229,7 +229,7 @@ public sealed class CaptionJob
             bool again = false;
             if (result.Caption is { } caption)
             {
-                _inARow = 0;
+                failures.Settle();
                 if (!index.AddCaption(id))
                     throw new CaptionJobException("The captioner gave a result for a request twice, or for one that was not made.");
                 captions.Append(JobLines.Caption(_buffer, id, caption, result.Request.Images[0].ContentKey));
@@ -238,14 +238,12 @@ public sealed class CaptionJob
             {
                 var error = result.Error!;
                 bool damaged = JobFailures.IsDamage(error);
-                int attempts = index.Attempts(id) + 1;
-                failures.Append(id, error, attempts);
+                int attempts = failures.Add(id, error, index.Attempts(id));
                 index.SetAttempts(id, damaged ? int.MaxValue : attempts);
                 again = !damaged && attempts < _retry.MaxAttempts;
-                _inARow = damaged ? _inARow : _inARow + 1;
-                if (_inARow >= _retry.MaxFailuresInARow)
+                if (!damaged && failures.InARow >= _retry.MaxFailuresInARow)
                     throw new CaptionJobException(
-                        $"The last {_inARow} images failed, and none by its own fault: {error.GetType().Name}: {error.Message} The job was ended; start it again when the cause is gone.",
+                        $"The last {failures.InARow} images failed, and none by its own fault: {error.GetType().Name}: {error.Message} The job was ended; start it again when the cause is gone.",
                         error);
             }
 

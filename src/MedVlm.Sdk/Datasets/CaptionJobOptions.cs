@@ -26,8 +26,8 @@ public sealed record CaptionJobOptions
     public CaptionJobRetry Retry { get; init; } = new();
 
     /// <summary>
-    /// How often results are forced to the disk. Each line is handed to the operating system at once, so that the end of the process loses none; a
-    /// power failure loses what is younger than this, which the next run captions again. Default: 5 seconds.
+    /// How long results may wait until they are forced to the disk, with the first result after that time. Each line is handed to the operating system at once, so that the end of the process loses none; a
+    /// power failure loses what came since, which the next run captions again. Default: 5 seconds.
     /// </summary>
     public TimeSpan FlushInterval { get; init; } = TimeSpan.FromSeconds(5);
 
@@ -42,8 +42,9 @@ public sealed record CaptionJobRetry
     public int MaxAttempts { get; init; } = 3;
 
     /// <summary>
-    /// Whether images whose own fault it is (<see cref="ImageException"/>, <see cref="DatasetException"/>) are tried again too, once in each run.
-    /// They fail in the same way until someone repairs them. Default: false.
+    /// Whether images whose own fault it is (<see cref="ImageException"/>, <see cref="DatasetException"/>) are tried again too, once in each run,
+    /// whatever <see cref="MaxAttempts"/> says. They fail in the same way until someone repairs them. A file that cannot be opened or read is none
+    /// of these: it is tried again like everything else. Default: false.
     /// </summary>
     public bool DamagedImages { get; init; }
 
@@ -51,7 +52,8 @@ public sealed record CaptionJobRetry
     public bool StartOver { get; init; }
 
     /// <summary>
-    /// The job ends after so many failures in a row that are no image's fault: a model that cannot run would fail them all. Default: 20.
+    /// The job ends after so many failures in a row that are no image's fault: a model that cannot run would fail them all.
+    /// These failures, which are in memory until then, are not counted as attempts: the next run tries all of them again. Default: 20.
     /// </summary>
     public int MaxFailuresInARow { get; init; } = 20;
 }

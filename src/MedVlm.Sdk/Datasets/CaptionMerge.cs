@@ -12,6 +12,7 @@ internal static class CaptionMerge
         var start = TimeProvider.System.GetTimestamp();
         var target = new JobFiles(options.Output);
         var parts = Parts(shards, target);
+        JobFiles.CheckCsv(options.Csv, parts.Select(part => part.Files).Append(target));
         var first = parts[0].Provenance;
         var index = options.Dataset is { } dataset ? await DatasetIndex.ReadAsync(dataset, DatasetShard.Whole, cancellationToken).ConfigureAwait(false) : null;
         if (index is not null && index.Identity != first.Identity.Dataset)
@@ -38,7 +39,6 @@ internal static class CaptionMerge
     {
         var ids = new Ids();
         var identity = parts[0].Provenance.Identity.Dataset;
-        var failures = new List<CaptionJobFailure>();
         AtomicFile.Write(target.Output, stream =>
         {
             foreach (var part in parts)
@@ -56,11 +56,10 @@ internal static class CaptionMerge
             ids.Check(identity, missing, options.AllowMissing, parts);
         });
 
-        if (ids.Count < identity.Items)
-            failures.AddRange(Failures(parts, target));
-        else
-            File.Delete(target.Failures);
-        if (options.Csv is { } csv)
+        var (failures, failuresFile) = JobFailures.Gather(
+            [.. parts.Select(part => part.Files.Failures)], target.Failures, (part, id) => ids.IsOpen(id, parts[part].Shard, index));
+        var csv = ids.Count == identity.Items ? options.Csv : null;
+        if (csv is not null)
             SubmissionCsv.Write(target.Output, csv);
         var provenance = parts[0].Provenance;
         (provenance with { Shard = new(0, 1), Runs = [.. parts.SelectMany(part => part.Provenance.Runs).OrderBy(run => run.Started).TakeLast(JobProvenance.MostRuns)] }).Write(target.Provenance);
@@ -75,8 +74,8 @@ internal static class CaptionMerge
             DuplicateCount = index?.DuplicateCount ?? 0,
             DuplicateIds = index?.Duplicates ?? [],
             Output = target.Output,
-            FailuresFile = File.Exists(target.Failures) ? target.Failures : null,
-            Csv = options.Csv,
+            FailuresFile = failuresFile,
+            Csv = csv,
         };
     }
 
@@ -86,7 +85,10 @@ internal static class CaptionMerge
         if (shards.Count == 0)
             throw new CaptionMergeException("There is no file to merge: give the captions of every shard.");
         var parts = new List<Part>();
-        foreach (var path in shards)
+
+        // "part-*.jsonl" names the shards' files of failures too.
+        var captions = shards.Where(path => !JobFiles.IsFailures(path)).ToArray();
+        foreach (var path in captions.Length > 0 ? captions : shards)
         {
             var files = new JobFiles(path);
             if (!File.Exists(files.Output))
@@ -121,28 +123,6 @@ internal static class CaptionMerge
         return [.. parts.OrderBy(part => part.Shard.Index)];
     }
 
-    /// <summary>Writes the failures of all shards into one file.</summary>
-    /// <returns>The first of them.</returns>
-    static List<CaptionJobFailure> Failures(IReadOnlyList<Part> parts, JobFiles target)
-    {
-        var listed = new List<CaptionJobFailure>();
-        AtomicFile.Write(target.Failures, stream =>
-        {
-            foreach (var part in parts)
-                LineFile.ReadAll(part.Files.Failures, line =>
-                {
-                    if (JobLines.ReadFailure(line) is not var (failure, _))
-                        return false;
-                    if (listed.Count < JobFailures.MostListed)
-                        listed.Add(failure);
-                    stream.Write(line);
-                    stream.Write("\n"u8);
-                    return true;
-                });
-        });
-        return listed;
-    }
-
     sealed record Part(JobFiles Files, JobProvenance Provenance, DatasetShard Shard);
 
     /// <summary>The ids that were met: how many, their sum, and the first that should not be.</summary>
@@ -164,6 +144,13 @@ internal static class CaptionMerge
                 Note(id, _duplicates, ref _duplicateCount);
             else
                 _sum += hash.Key;
+        }
+
+        /// <summary>Whether an id of this shard has no caption.</summary>
+        public bool IsOpen(string id, DatasetShard shard, DatasetIndex? index)
+        {
+            var hash = IdHash.Of(id);
+            return shard.Contains(hash) && (index is null || index.IsOpen(id)) && System.Runtime.CompilerServices.Unsafe.IsNullRef(ref _seen.Find(hash.Key));
         }
 
         /// <summary>The first ids without a caption, where the data set can tell them.</summary>
@@ -188,10 +175,16 @@ internal static class CaptionMerge
 
             // All are there by number: then the sum shows whether they are the right ones.
             bool others = missingCount == 0 && _sum.ToString("x32", CultureInfo.InvariantCulture) != identity.Ids || Count > identity.Items;
-            if (_duplicateCount == 0 && _foreignCount == 0 && !others && (missingCount == 0 || allowMissing))
+            // Only a shard that ran to its end has tried every image: the others' missing images have not failed.
+            var unfinished = missingCount > 0 && allowMissing ? parts.Where(part => !part.Provenance.RanToItsEnd).ToArray() : [];
+            if (_duplicateCount == 0 && _foreignCount == 0 && !others && unfinished.Length == 0 && (missingCount == 0 || allowMissing))
                 return;
 
             var faults = new List<string>();
+            if (unfinished.Length > 0)
+                faults.Add(
+                    $"{missingCount} of {identity.Items} ids have no caption{Named(missing)}, which is allowed for images that have failed, but not every shard has run to its end "
+                    + $"(run these on: {string.Join(", ", unfinished.Take(MostNamed).Select(part => $"{part.Files.Name}, shard {part.Shard}"))}{(unfinished.Length > MostNamed ? ", …" : "")})");
             if (missingCount > 0 && !allowMissing)
                 faults.Add($"{missingCount} of {identity.Items} ids have no caption{Named(missing)}"
                     + (parts.Any(part => File.Exists(part.Files.Failures)) ? " (see the shards' .failed.jsonl; run the shards again, or allow it)" : " (run the shards to their ends)"));
@@ -203,7 +196,7 @@ internal static class CaptionMerge
                 faults.Add("the ids are as many as the data set's, or more, but not the same");
             throw new CaptionMergeException($"The shards make no whole: {string.Join("; ", faults)}.")
             {
-                MissingCount = allowMissing ? 0 : missingCount, MissingIds = allowMissing ? [] : missing,
+                MissingCount = allowMissing && unfinished.Length == 0 ? 0 : missingCount, MissingIds = allowMissing && unfinished.Length == 0 ? [] : missing,
                 DuplicateCount = _duplicateCount, DuplicateIds = _duplicates,
                 ForeignCount = _foreignCount, ForeignIds = _foreign,
             };

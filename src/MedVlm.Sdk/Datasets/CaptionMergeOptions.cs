@@ -6,7 +6,7 @@ public sealed record CaptionMergeOptions
     /// <summary>The file of all captions; it ends in .jsonl. It is replaced if it is there, and has its provenance beside it. Required.</summary>
     public required string Output { get; init; }
 
-    /// <summary>A file for the captions in ImageCLEF's form. Default: null, none.</summary>
+    /// <summary>A file for the captions in ImageCLEF's form, written when every image has its caption. Default: null, none.</summary>
     public string? Csv { get; init; }
 
     /// <summary>
@@ -17,7 +17,7 @@ public sealed record CaptionMergeOptions
 
     /// <summary>
     /// Whether images without a caption, because they failed, are no error: the captions that are there are put together, and the failures too.
-    /// Default: false.
+    /// Every shard must have run to its end all the same. Default: false.
     /// </summary>
     public bool AllowMissing { get; init; }
 }

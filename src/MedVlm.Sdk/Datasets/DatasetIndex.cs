@@ -105,7 +105,7 @@ internal sealed class DatasetIndex
         }
     }
 
-    /// <summary>Notes that an image has failed so often; no more than 15 are told apart.</summary>
+    /// <summary>Notes that an image has failed so often, 0 for one that is tried anew; no more than 15 are told apart.</summary>
     /// <returns>Whether the id is this shard's and has no caption.</returns>
     public bool SetAttempts(string id, int attempts)
     {
@@ -114,7 +114,7 @@ internal sealed class DatasetIndex
             ref byte state = ref _table.Find(IdHash.Of(id).Key);
             if (System.Runtime.CompilerServices.Unsafe.IsNullRef(ref state) || (state & (Mine | Captioned)) != Mine)
                 return false;
-            FailedCount += AttemptsOf(state) == 0 ? 1 : 0;
+            FailedCount += (attempts > 0 ? 1 : 0) - (AttemptsOf(state) > 0 ? 1 : 0);
             state = (byte)(state % AttemptStep + Math.Min(attempts, MostAttempts) * AttemptStep);
             return true;
         }

@@ -12,6 +12,12 @@ internal sealed class JobFailures : IDisposable
     readonly ArrayBufferWriter<byte> _buffer = new();
     readonly LineFile _file;
 
+    /// <summary>Failures in a row that are no image's fault: nobody knows yet whether they count.</summary>
+    readonly List<CaptionJobFailure> _inARow = [];
+
+    /// <summary>Attempts at the damaged images that this run tries again.</summary>
+    readonly Dictionary<UInt128, int> _damaged = [];
+
     /// <summary>Opens the file and tells the index what failed before.</summary>
     public JobFailures(JobFiles files, DatasetIndex index, CaptionJobRetry retry)
     {
@@ -20,17 +26,54 @@ internal sealed class JobFailures : IDisposable
         {
             if (JobLines.ReadFailure(line) is not var (failure, damaged))
                 return false;
-            if (!retry.StartOver)
-                index.SetAttempts(failure.Id, damaged && !retry.DamagedImages ? int.MaxValue : failure.Attempts);
+            if (retry.StartOver)
+                return true;
+            bool again = damaged && retry.DamagedImages;
+            index.SetAttempts(failure.Id, again ? 0 : damaged ? int.MaxValue : failure.Attempts);
+            if (again)
+                _damaged[IdHash.Of(failure.Id).Key] = failure.Attempts;
+            else if (_damaged.Count > 0)
+                _damaged.Remove(IdHash.Of(failure.Id).Key);
             return true;
         });
     }
 
-    /// <summary>Whether an error is the image's own fault, and comes again as long as the image is the same.</summary>
-    public static bool IsDamage(Exception error) => error is ImageException or DatasetException;
+    /// <summary>Failures since the last caption that are no image's fault.</summary>
+    public int InARow => _inARow.Count;
 
-    public void Append(string id, Exception error, int attempts) =>
-        _file.Append(JobLines.Failure(_buffer, new CaptionJobFailure(id, error.GetType().Name, error.Message, attempts), IsDamage(error)));
+    /// <summary>
+    /// Whether an error is the image's own fault, and comes again as long as the image is the same. A file that cannot be read may lie on a share
+    /// that is away; data that ends too early (<see cref="EndOfStreamException"/>) is the image's fault.
+    /// </summary>
+    public static bool IsDamage(Exception error) =>
+        error is ImageException or DatasetException && error.InnerException is not (IOException and not EndOfStreamException or UnauthorizedAccessException);
+
+    /// <summary>
+    /// Notes a failed attempt. One that is no image's fault is held back while no caption comes: a model that cannot run must not use up the attempts
+    /// at its images. It is written by <see cref="Settle"/>, and forgotten if the job ends before.
+    /// </summary>
+    /// <param name="id">The image's id.</param>
+    /// <param name="error">Why it failed.</param>
+    /// <param name="attempts">Attempts before this one.</param>
+    /// <returns>Attempts with this one.</returns>
+    public int Add(string id, Exception error, int attempts)
+    {
+        attempts = 1 + (_damaged.Remove(IdHash.Of(id).Key, out int earlier) ? earlier : attempts);
+        var failure = new CaptionJobFailure(id, error.GetType().Name, error.Message, attempts);
+        if (IsDamage(error))
+            Append(failure, damaged: true);
+        else
+            _inARow.Add(failure);
+        return attempts;
+    }
+
+    /// <summary>A caption has come, or the last pass is over: what failed before it counts.</summary>
+    public void Settle()
+    {
+        foreach (var failure in _inARow)
+            Append(failure, damaged: false);
+        _inARow.Clear();
+    }
 
     public void Flush() => _file.Flush();
 
@@ -38,43 +81,61 @@ internal sealed class JobFailures : IDisposable
     /// <returns>The first of them, and the path of the file if it is there.</returns>
     public (IReadOnlyList<CaptionJobFailure> Listed, string? Path) Complete(DatasetIndex index)
     {
+        Settle();
         Dispose();
+        return Gather([_files.Failures], _files.Failures, (_, id) => index.IsOpen(id));
+    }
+
+    /// <summary>Puts the last attempt at each image that has no caption into one file; without any, there is no file after it.</summary>
+    /// <param name="sources">Files of failures, which need not be there.</param>
+    /// <param name="target">The file, which may be one of them.</param>
+    /// <param name="isOpen">Whether an id of a source, by its number, has no caption.</param>
+    /// <inheritdoc cref="Complete"/>
+    public static (IReadOnlyList<CaptionJobFailure> Listed, string? Path) Gather(IReadOnlyList<string> sources, string target, Func<int, string, bool> isOpen)
+    {
         var last = new Dictionary<UInt128, long>();
-        ForEach((number, failure, _) =>
+        ForEach(sources, (source, number, failure, _) =>
         {
-            if (index.IsOpen(failure.Id))
+            if (isOpen(source, failure.Id))
                 last[IdHash.Of(failure.Id).Key] = number;
         });
 
         if (last.Count == 0)
         {
-            File.Delete(_files.Failures);
+            File.Delete(target);
             return ([], null);
         }
 
         var listed = new List<CaptionJobFailure>();
-        AtomicFile.Write(_files.Failures, stream => ForEach((number, failure, damaged) =>
+        var buffer = new ArrayBufferWriter<byte>();
+        AtomicFile.Write(target, stream => ForEach(sources, (_, number, failure, damaged) =>
         {
             if (!last.TryGetValue(IdHash.Of(failure.Id).Key, out long lastNumber) || lastNumber != number)
                 return;
             if (listed.Count < MostListed)
                 listed.Add(failure);
-            stream.Write(JobLines.Failure(_buffer, failure, damaged));
+            stream.Write(JobLines.Failure(buffer, failure, damaged));
         }));
-        return (listed, _files.Failures);
+        return (listed, target);
     }
 
     public void Dispose() => _file.Dispose();
 
-    void ForEach(Action<long, CaptionJobFailure, bool> take)
+    void Append(CaptionJobFailure failure, bool damaged) => _file.Append(JobLines.Failure(_buffer, failure, damaged));
+
+    static void ForEach(IReadOnlyList<string> sources, Action<int, long, CaptionJobFailure, bool> take)
     {
         long number = 0;
-        LineFile.ReadAll(_files.Failures, line =>
+        for (int i = 0; i < sources.Count; i++)
         {
-            if (JobLines.ReadFailure(line) is not var (failure, damaged))
-                return false;
-            take(number++, failure, damaged);
-            return true;
-        });
+            int source = i;
+            LineFile.ReadAll(sources[i], line =>
+            {
+                if (JobLines.ReadFailure(line) is not var (failure, damaged))
+                    return false;
+                take(source, number++, failure, damaged);
+                return true;
+            });
+        }
     }
 }

@@ -3,7 +3,7 @@ namespace MedVlm.Datasets;
 /// <summary>The files of a job, all named after its output.</summary>
 internal sealed class JobFiles
 {
-    const string Ending = ".jsonl";
+    const string Ending = ".jsonl", FailuresEnding = ".failed.jsonl";
 
     readonly string _stem;
 
@@ -12,7 +12,7 @@ internal sealed class JobFiles
     {
         ArgumentException.ThrowIfNullOrEmpty(output);
         Output = Path.GetFullPath(output);
-        if (!Output.EndsWith(Ending, StringComparison.OrdinalIgnoreCase) || Output.EndsWith(".failed.jsonl", StringComparison.OrdinalIgnoreCase))
+        if (!Output.EndsWith(Ending, StringComparison.OrdinalIgnoreCase) || IsFailures(Output))
             throw new CaptionJobException($"The output is a file of JSON lines: give it a name that ends in {Ending}, such as captions{Ending}.");
         if (Directory.Exists(Output))
             throw new CaptionJobException("The output is a folder: give a file.");
@@ -21,15 +21,40 @@ internal sealed class JobFiles
         _stem = Output[..^Ending.Length];
     }
 
+    /// <summary>Whether a path is that of a file of failures, by its name.</summary>
+    public static bool IsFailures(string path) => path.EndsWith(FailuresEnding, StringComparison.OrdinalIgnoreCase);
+
     public string Output { get; }
 
     public string Name => Path.GetFileName(Output);
 
-    public string Failures => _stem + ".failed.jsonl";
+    public string Failures => _stem + FailuresEnding;
 
     public string Provenance => _stem + ".provenance.json";
 
     public string Lock => _stem + ".lock";
+
+    /// <summary>Checks before the work begins that a CSV can be written where it is wanted, and over no file of a job.</summary>
+    /// <param name="csv">The path; null for none.</param>
+    /// <param name="jobs">The jobs whose files it may not be.</param>
+    /// <exception cref="CaptionJobException">The path is none for a CSV.</exception>
+    public static void CheckCsv(string? csv, IEnumerable<JobFiles> jobs)
+    {
+        if (csv is null)
+            return;
+        if (csv.Length == 0)
+            throw new CaptionJobException("The CSV has an empty path: give a file, or none.");
+        var path = Path.GetFullPath(csv);
+        if (Directory.Exists(path))
+            throw new CaptionJobException("The CSV is a folder: give a file.");
+        if (!Directory.Exists(Path.GetDirectoryName(path)))
+            throw new CaptionJobException("The folder of the CSV does not exist: create it first.");
+
+        // Where letter case is no difference, it would be the same file.
+        foreach (var job in jobs)
+            if (((string[])[job.Output, job.Failures, job.Provenance, job.Lock]).Contains(path, StringComparer.OrdinalIgnoreCase))
+                throw new CaptionJobException($"The CSV would replace {Path.GetFileName(path)}, a file of the job {job.Name}: give it a name of its own.");
+    }
 
     /// <summary>Opens a file of a job.</summary>
     /// <exception cref="CaptionJobException">It cannot be opened.</exception>

@@ -31,6 +31,10 @@ internal sealed record JobProvenance
 
     public const int MostRuns = 200;
 
+    /// <summary>Whether the last run has tried every image that it was to try.</summary>
+    [JsonIgnore]
+    public bool RanToItsEnd => Runs is [.., { Outcome: JobRun.Complete or JobRun.FailuresLeft }];
+
     public static JobProvenance Of(JobIdentity identity, DatasetShard shard, CaptionerMetadata model, string dataset) => new()
     {
         Version = CurrentVersion,
@@ -119,6 +123,9 @@ internal sealed record JobShard(int Index, int Count);
 /// <summary>One run of a job.</summary>
 internal sealed record JobRun
 {
+    /// <summary>What <see cref="Outcome"/> says of a run that came to its end.</summary>
+    public const string Complete = "complete", FailuresLeft = "failures left";
+
     public required DateTimeOffset Started { get; init; }
 
     /// <summary>Null while it runs, and after it was killed.</summary>

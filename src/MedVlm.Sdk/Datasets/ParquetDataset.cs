@@ -21,14 +21,13 @@ internal sealed class ParquetDataset : CaptionDataset
     /// <summary>Most rows of a row group.</summary>
     const long MostRows = 1 << 20;
 
-    readonly string _description, _folder;
-    readonly IReadOnlyList<string> _files;
+    readonly string _description;
+    readonly IReadOnlyList<ParquetFiles.Part> _files;
 
     public ParquetDataset(string path, string? split)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         _files = ParquetFiles.Choose(path, split);
-        _folder = Path.GetDirectoryName(_files[0])!;
         _description = _files.Count == 1 ? "parquet file" : $"{_files.Count} parquet files";
     }
 
@@ -39,9 +38,9 @@ internal sealed class ParquetDataset : CaptionDataset
     public override async ValueTask<long?> CountAsync(CancellationToken cancellationToken = default)
     {
         long count = 0;
-        foreach (var path in _files)
+        foreach (var part in _files)
         {
-            var file = await ParquetTable.OpenAsync(path, cancellationToken).ConfigureAwait(false);
+            var file = await ParquetTable.OpenAsync(part, cancellationToken).ConfigureAwait(false);
             await using (file.ConfigureAwait(false))
                 count += file.RowGroups.Sum(group => group.RowCount);
         }
@@ -50,9 +49,9 @@ internal sealed class ParquetDataset : CaptionDataset
 
     internal override async IAsyncEnumerable<ItemKey> ReadKeysAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        foreach (var path in _files)
+        foreach (var part in _files)
         {
-            var table = await ParquetTable.OpenAsync(path, cancellationToken).ConfigureAwait(false);
+            var table = await ParquetTable.OpenAsync(part, cancellationToken).ConfigureAwait(false);
             await using (table.ConfigureAwait(false))
                 foreach (var group in table.RowGroups)
                 {
@@ -66,9 +65,10 @@ internal sealed class ParquetDataset : CaptionDataset
     internal override async IAsyncEnumerable<DatasetItem> ReadAsync(
         Func<string, bool> wanted, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        foreach (var path in _files)
+        foreach (var part in _files)
         {
-            var table = await ParquetTable.OpenAsync(path, cancellationToken).ConfigureAwait(false);
+            var table = await ParquetTable.OpenAsync(part, cancellationToken).ConfigureAwait(false);
+            var folder = Path.GetDirectoryName(part.Path)!;
             await using (table.ConfigureAwait(false))
                 foreach (var group in table.RowGroups)
                 {
@@ -85,19 +85,19 @@ internal sealed class ParquetDataset : CaptionDataset
                     {
                         cancellationToken.ThrowIfCancellationRequested();
                         if (rows[i])
-                            yield return Item(ids[i], images.Has(i) ? images[i].ToArray() : null, paths?[i]) with { ReferenceCaption = captions?[i], Prompt = prompts?[i] };
+                            yield return Item(folder, ids[i], images.Has(i) ? images[i].ToArray() : null, paths?[i]) with { ReferenceCaption = captions?[i], Prompt = prompts?[i] };
                     }
                 }
         }
     }
 
-    DatasetItem Item(string id, byte[]? bytes, string? path)
+    static DatasetItem Item(string folder, string id, byte[]? bytes, string? path)
     {
         if (bytes is not null)
             return new DatasetItem(id, MedicalImage.FromBytes(bytes));
         if (path is null)
             return DatasetItem.Bad(id, "The row has no image.");
-        var (full, fault) = ContainedPath.Resolve(_folder, path);
+        var (full, fault) = ContainedPath.Resolve(folder, path);
         return full is null ? DatasetItem.Bad(id, fault!) : new DatasetItem(id, MedicalImage.FromFile(full));
     }
 
@@ -126,14 +126,14 @@ internal sealed class ParquetDataset : CaptionDataset
 
         public IReadOnlyList<ParquetRowGroupReader> RowGroups => _reader.RowGroups;
 
-        public static async Task<ParquetTable> OpenAsync(string path, CancellationToken cancellationToken)
+        public static async Task<ParquetTable> OpenAsync(ParquetFiles.Part part, CancellationToken cancellationToken)
         {
-            var name = Path.GetFileName(path);
+            var name = part.Name;
             FileStream? stream = null;
             ParquetReader? reader = null;
             try
             {
-                stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+                stream = new FileStream(part.Path, FileMode.Open, FileAccess.Read, FileShare.Read);
                 CheckFooter(stream);
                 reader = await ParquetReader.CreateAsync(stream, null, true, cancellationToken).ConfigureAwait(false);
                 return new ParquetTable(name, stream, reader);

@@ -230,6 +230,22 @@ public sealed class CaptionJobTests : IDisposable
     public async Task An_output_that_cannot_be_is_refused(string output, string message) => Assert.Contains(
         message, (await Assert.ThrowsAsync<CaptionJobException>(() => _job.RunAsync(new() { Output = _job.Folder.File(output) }))).Message, StringComparison.Ordinal);
 
+    [Theory]
+    [InlineData("captions.jsonl", "The CSV would replace captions.jsonl, a file of the job captions.jsonl: give it a name of its own.")]
+    [InlineData("no/../Captions.jsonl", "The CSV would replace Captions.jsonl, a file of the job captions.jsonl: give it a name of its own.")]
+    [InlineData("captions.failed.jsonl", "The CSV would replace captions.failed.jsonl, a file of the job captions.jsonl: give it a name of its own.")]
+    [InlineData("captions.provenance.json", "The CSV would replace captions.provenance.json, a file of the job captions.jsonl: give it a name of its own.")]
+    [InlineData("captions.lock", "The CSV would replace captions.lock, a file of the job captions.jsonl: give it a name of its own.")]
+    [InlineData("no/run.csv", "The folder of the CSV does not exist: create it first.")]
+    [InlineData("images", "The CSV is a folder: give a file.")]
+    public async Task A_csv_that_cannot_be_is_refused_before_the_work(string csv, string message)
+    {
+        int asked = 0;
+        var e = await Assert.ThrowsAsync<CaptionJobException>(() => _job.RunAsync(_job.Options with { Csv = _job.Folder.File(csv) }, (_, _) => Task.FromResult(asked++)));
+
+        Assert.Equal((message, 0, false), (e.Message, asked, File.Exists(_job.Output)));
+    }
+
     [Fact]
     public void Sampling_without_a_seed_is_refused() =>
         Assert.Throws<ArgumentException>(() => new CaptionJob(new Samples.FakeCaptioner(), _job.Dataset, _job.Options with { Caption = new() { Temperature = 1 } }));

@@ -64,6 +64,89 @@ public sealed class CaptionMergeTests : IDisposable
 
         var report = await MergeAsync([0, 1, 2], allowMissing: true);
         Assert.Equal((29, _job.Ids[7]), (report.Captioned, Assert.Single(report.Failures).Id));
+        Assert.Equal(_job.Ids[7], Assert.Single(JobFixture.Lines(report.FailuresFile!)).Key);
+
+        // It would lack an id.
+        Assert.Equal((null, false), (report.Csv, File.Exists(_job.Folder.File("all.csv"))));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_shard_that_never_ran_to_its_end_is_not_allowed(bool killed)
+    {
+        await RunShardsAsync(2);
+        using var stop = new CancellationTokenSource();
+        int asked = 0;
+        foreach (var file in (string[])["shard1.jsonl", "shard1.provenance.json"])
+            File.Delete(_job.Folder.File(file));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _job.RunAsync(
+            new() { Output = Shard(1), Shard = new(1, 2) }, (_, _) => asked++ < 3 ? Task.CompletedTask : stop.CancelAsync(), cancellationToken: stop.Token));
+        var path = _job.Folder.File("shard1.provenance.json");
+        if (killed)
+        {
+            var json = JsonNode.Parse(File.ReadAllText(path))!;
+            json["runs"]![0]!.AsObject().Remove("outcome");
+            File.WriteAllText(path, json.ToJsonString());
+        }
+        int missing = 30 - File.ReadAllLines(Shard(0)).Length - File.ReadAllLines(Shard(1)).Length;
+
+        var e = await Assert.ThrowsAsync<CaptionMergeException>(() => MergeAsync([0, 1], dataset: false, allowMissing: true));
+
+        Assert.Equal(
+            $"The shards make no whole: {missing} of 30 ids have no caption, which is allowed for images that have failed, but not every shard has run to its end "
+            + "(run these on: shard1.jsonl, shard 1/2).", e.Message);
+        Assert.Equal((missing, false), (e.MissingCount, File.Exists(Merged)));
+
+        await _job.RunAsync(new() { Output = Shard(1), Shard = new(1, 2) });
+        Assert.Equal(30, (await MergeAsync([0, 1], allowMissing: true)).Captioned);
+    }
+
+    [Fact]
+    public async Task Failures_are_merged_once_each_and_only_without_a_caption()
+    {
+        await RunShardsAsync(1, (request, _) => request.Id == _job.Ids[7] ? throw new IOException("away") : Task.CompletedTask);
+
+        // Earlier attempts, one of an image that has its caption by now, and a stranger: what a shard's file may hold while it runs.
+        var line = File.ReadAllText(_job.Folder.File("shard0.failed.jsonl"));
+        File.WriteAllText(
+            _job.Folder.File("shard0.failed.jsonl"),
+            line.Replace("away", "earlier", StringComparison.Ordinal) + line.Replace(_job.Ids[7], _job.Ids[8], StringComparison.Ordinal)
+            + line.Replace(_job.Ids[7], "stranger", StringComparison.Ordinal) + line);
+
+        var report = await MergeAsync([0], allowMissing: true);
+
+        Assert.Equal(new CaptionJobFailure(_job.Ids[7], "IOException", "away", 1), Assert.Single(report.Failures));
+        Assert.Equal(line, File.ReadAllText(report.FailuresFile!));
+    }
+
+    [Fact]
+    public async Task Files_of_failures_among_the_shards_are_passed_over()
+    {
+        await RunShardsAsync(2, (request, _) => request.Id == _job.Ids[7] ? throw new IOException("away") : Task.CompletedTask);
+        var files = Directory.GetFiles(_job.Folder.Path, "shard*.jsonl");
+        Assert.Equal(3, files.Length);
+
+        var report = await CaptionJob.MergeAsync(files, new() { Output = Merged, AllowMissing = true }, TestContext.Current.CancellationToken);
+        var e = await Assert.ThrowsAsync<CaptionJobException>(() => CaptionJob.MergeAsync(
+            [.. files.Where(file => file.EndsWith(".failed.jsonl", StringComparison.Ordinal))], new() { Output = Merged }, TestContext.Current.CancellationToken));
+
+        Assert.Equal((29, 1), (report.Captioned, report.Failed));
+        Assert.Equal("The output is a file of JSON lines: give it a name that ends in .jsonl, such as captions.jsonl.", e.Message);
+    }
+
+    [Theory]
+    [InlineData("all.jsonl", "The CSV would replace all.jsonl, a file of the job all.jsonl: give it a name of its own.")]
+    [InlineData("shard1.provenance.json", "The CSV would replace shard1.provenance.json, a file of the job shard1.jsonl: give it a name of its own.")]
+    [InlineData("no/all.csv", "The folder of the CSV does not exist: create it first.")]
+    public async Task A_csv_that_cannot_be_is_refused(string csv, string message)
+    {
+        await RunShardsAsync(2);
+
+        var e = await Assert.ThrowsAsync<CaptionJobException>(() => CaptionJob.MergeAsync(
+            [Shard(0), Shard(1)], new() { Output = Merged, Csv = _job.Folder.File(csv) }, TestContext.Current.CancellationToken));
+
+        Assert.Equal((message, false), (e.Message, File.Exists(Merged)));
     }
 
     [Fact]

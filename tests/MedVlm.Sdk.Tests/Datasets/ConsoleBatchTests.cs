@@ -36,6 +36,7 @@ public sealed class ConsoleBatchTests : IDisposable
 
         Assert.Equal(1, run.ExitCode);
         Assert.Contains("45 of 50 images have a caption, 5 failed", run.Out, StringComparison.Ordinal);
+        Assert.Contains("--retry-failed tries them again.", run.Out, StringComparison.Ordinal);
         Assert.Contains("The CSV was not written", run.Out, StringComparison.Ordinal);
         Assert.Equal(45, JobFixture.Lines(Output).Count);
         var failed = JobFixture.Lines(_folder.File("captions.failed.jsonl"));
@@ -60,7 +61,43 @@ public sealed class ConsoleBatchTests : IDisposable
         Assert.Equal(11, File.ReadAllLines(_folder.File("run.csv")).Length);
     }
 
+    [Fact]
+    public async Task A_merge_with_failures_says_what_is_missing()
+    {
+        for (int i = 0; i < 4; i++)
+            _folder.Write($"images/{i}.png", i == 2 ? "no image"u8.ToArray() : DatasetFiles.Png(i));
+        Assert.Equal(1, (await ConsoleRun.Of("batch", Images, "-o", _folder.File("s0.jsonl"), "--max-new-tokens", "2")).ExitCode);
+
+        var merged = await ConsoleRun.Of(
+            "merge", _folder.File("s0.jsonl"), _folder.File("s0.failed.jsonl"), "-o", Output, "--csv", _folder.File("run.csv"), "--allow-missing");
+
+        Assert.Equal(1, merged.ExitCode);
+        Assert.Contains("3 of 4 images have a caption, 1 failed", merged.Out, StringComparison.Ordinal);
+        Assert.Contains("The failures are in ", merged.Out, StringComparison.Ordinal);
+        Assert.DoesNotContain("--retry-failed", merged.Out, StringComparison.Ordinal);
+        Assert.Contains("The CSV was not written: it is to have a caption for every image.", merged.Out, StringComparison.Ordinal);
+        Assert.False(File.Exists(_folder.File("run.csv")));
+    }
+
+    [Fact]
+    public async Task A_file_that_may_not_be_changed_is_a_message_and_no_crash()
+    {
+        _folder.Write("images/0.png", DatasetFiles.Png(1));
+        Assert.Equal(0, (await ConsoleRun.Of("batch", Images, "-o", _folder.File("s0.jsonl"), "--max-new-tokens", "2")).ExitCode);
+
+        // A folder where a file belongs: the system denies access to it, whoever runs this.
+        Directory.CreateDirectory(_folder.File("captions.failed.jsonl"));
+        var run = await ConsoleRun.Of("merge", _folder.File("s0.jsonl"), "-o", Output);
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains("captions.failed.jsonl", run.Error, StringComparison.Ordinal);
+    }
+
     [Theory]
+    [InlineData("batch||-o|x.jsonl", "See --help.")]
+    [InlineData("batch|{images}|-o|", "See --help.")]
+    [InlineData("batch|{images}|-o|{images}/x.jsonl|--csv|{images}/no/x.csv", "The folder of the CSV does not exist")]
+    [InlineData("batch|{images}|-o|{images}/x.jsonl|--csv|{images}/x.lock", "The CSV would replace x.lock")]
     [InlineData("batch|{images}", "--output")]
     [InlineData("batch|/no/such|-o|x.jsonl", "There is no file or folder")]
     [InlineData("batch|{images}|-o|x.jsonl|--shard|2/2", "--shard: 2/2: there is no shard 2 of 2.")]

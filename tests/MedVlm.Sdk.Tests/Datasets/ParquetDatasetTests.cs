@@ -53,6 +53,42 @@ public sealed class ParquetDatasetTests : IDisposable
     }
 
     [Fact]
+    public async Task In_folders_by_split_rows_and_paths_are_of_their_own_file()
+    {
+        foreach (var split in (string[])["train", "test"])
+        {
+            _folder.Write($"{split}/{split}.png", DatasetFiles.Png(1));
+            _folder.Write($"{split}/0000.parquet", await DatasetFiles.ParquetAsync([[new(null, DatasetFiles.Png(2)), new(split, null, $"{split}.png")]]));
+        }
+
+        var items = await CaptionDataset.Open(_folder.Path).ItemsAsync();
+
+        Assert.Equal(["train/0000.parquet row group 0 row 0", "train", "test/0000.parquet row group 0 row 0", "test"], items.Select(item => item.Id));
+        Assert.All(await Task.WhenAll(items.Select(item => item.ErrorAsync())), Assert.Null);
+        Assert.Equal("test/0000.parquet row group 0 row 0", (await CaptionDataset.Open(_folder.Path, "test").ItemsAsync())[0].Id);   // as without a split
+    }
+
+    [Theory]
+    [InlineData("test-00000-of-00002.parquet", "test", null)]
+    [InlineData("valid.parquet", "validation", null)]
+    [InlineData("train/0000.parquet", "train", null)]
+    [InlineData("train/test-0.parquet", "test", null)]
+    [InlineData("test-00000-of-00002.parquet", "train", "There is no split \"train\" in this data set, only test.")]
+    [InlineData("train/0000.parquet", "test", "There is no split \"test\" in this data set, only train.")]
+    [InlineData("x.parquet", "test", "There is no split \"test\" in this data set, only x.")]
+    public async Task A_file_by_itself_is_of_one_split(string name, string split, string? message)
+    {
+        await WriteAsync(name, CompressionMethod.Snappy, ["a"]);
+
+        var error = Record.Exception(() => CaptionDataset.Open(_folder.File(name), split));
+
+        Assert.Equal(message, error?.Message);
+        Assert.True(error is null or DatasetException);
+        if (message is null)
+            Assert.Equal("a", Assert.Single(await CaptionDataset.Open(_folder.File(name), split).ItemsAsync()).Id);
+    }
+
+    [Fact]
     public async Task Row_groups_of_which_nothing_is_wanted_stay_unread()
     {
         var file = await DatasetFiles.ParquetAsync([[Row("a")], [Row("b")]], CompressionMethod.None);
