@@ -24,9 +24,16 @@ internal static class DoctorCommand
         terminal.WriteLine("");
 
         terminal.Out.Write(await ModelsAsync(system, cancellationToken));
-        terminal.WriteLine("Captions run on the processor. What is said of a GPU is the plan for it. \"plan MODEL\" shows how it comes about.");
+        terminal.WriteLine(Where(system));
         return system.OnnxRuntimeVersion is null || system.LibvipsVersion is null ? ExitCode.CannotRun : ExitCode.Success;
     }
+
+    /// <summary>Which of the columns is what happens.</summary>
+    static string Where(SystemInformation system) =>
+        (system.Gpus.Count == 0 ? "Captions run on the processor."
+        : system.ExecutionProviders.Contains("CUDAExecutionProvider") ? "Captions run on the GPU with the most free memory, unless --device says otherwise."
+        : "Captions run on the processor: this build has the CPU's ONNX Runtime. Build with -p:OnnxRuntime=Gpu to use the GPU.")
+        + " \"plan MODEL\" shows how a choice comes about.";
 
     static Grid Facts(SystemInformation system)
     {
