@@ -43,15 +43,7 @@ internal static class MergesText
 
         json.WriteStartArray("added_tokens");
         foreach (var token in s_controlTokens.Where(ids.ContainsKey))
-        {
-            json.WriteStartObject();
-            json.WriteNumber("id", ids[token]);
-            json.WriteString("content", token);
-            json.WriteBoolean("special", true);
-            foreach (var flag in (string[])["normalized", "lstrip", "rstrip", "single_word"])
-                json.WriteBoolean(flag, false);
-            json.WriteEndObject();
-        }
+            json.WriteControlToken(token, ids[token]);
         json.WriteEndArray();
 
         json.WriteStartObject("pre_tokenizer");
@@ -65,10 +57,7 @@ internal static class MergesText
 
         json.WriteStartObject("model");
         json.WriteString("type", "BPE");
-        json.WriteStartObject("vocab");
-        foreach (var (token, id) in ids)
-            json.WriteNumber(token, id);
-        json.WriteEndObject();
+        json.WriteVocabulary(ids);
         json.WriteStartArray("merges");
         foreach (var merge in merges)
             json.WriteStringValue(merge);

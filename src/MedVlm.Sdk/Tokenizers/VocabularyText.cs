@@ -43,17 +43,7 @@ internal static class VocabularyText
 
         json.WriteStartArray("added_tokens");
         foreach (var token in config.SpecialTokens.Distinct())
-        {
-            json.WriteStartObject();
-            json.WriteNumber("id", ids.TryGetValue(token, out var id)
-                ? id
-                : throw Damaged($"has no line \"{token}\", which is a control token"));
-            json.WriteString("content", token);
-            json.WriteBoolean("special", true);
-            foreach (var flag in (string[])["normalized", "lstrip", "rstrip", "single_word"])
-                json.WriteBoolean(flag, false);
-            json.WriteEndObject();
-        }
+            json.WriteControlToken(token, ids.TryGetValue(token, out var id) ? id : throw Damaged($"has no line \"{token}\", which is a control token"));
         json.WriteEndArray();
 
         json.WriteStartObject("normalizer");
@@ -84,10 +74,7 @@ internal static class VocabularyText
         json.WriteString("unk_token", config.SpecialTokens[0]);
         json.WriteString("continuing_subword_prefix", "##");
         json.WriteNumber("max_input_chars_per_word", WordPieceJson.LongestWord);
-        json.WriteStartObject("vocab");
-        foreach (var (token, id) in ids)
-            json.WriteNumber(token, id);
-        json.WriteEndObject();
+        json.WriteVocabulary(ids);
         json.WriteEndObject();
 
         json.WriteEndObject();

@@ -43,18 +43,8 @@ public sealed class BlipTests
     public void A_missing_a_surplus_and_a_misshaped_tensor_are_named(string name)
     {
         using var folder = FullSize("config.json");
-        var tensors = TensorList.Read("blip");
-        var shape = tensors[name].Shape;
 
-        tensors[name] = new WeightInfo("model.safetensors", [.. shape.SkipLast(1), shape[^1] + 1]);
-        Assert.Contains($"tensor \"{name}\" is [", Assert.Throws<CheckpointException>(() => Build(folder, tensors)).Message);
-
-        tensors.Remove(name);
-        Assert.Contains($"no tensor \"{name}\"", Assert.Throws<CheckpointException>(() => Build(folder, tensors)).Message);
-
-        tensors[name] = new WeightInfo("model.safetensors", shape);
-        tensors[$"{name}.more"] = new WeightInfo("model.safetensors", shape);
-        Assert.Contains($"\"{name}.more\"", Assert.Throws<CheckpointException>(() => Build(folder, tensors)).Message);
+        TensorList.AssertFaultsAreNamed("blip", name, tensors => Build(folder, tensors));
     }
 
     [Fact]

@@ -39,18 +39,8 @@ public sealed class QwenVlTests
     public void A_missing_a_surplus_and_a_misshaped_tensor_are_named(string family, string name)
     {
         using var folder = FullSize(family);
-        var tensors = TensorList.Read(family);
-        var shape = tensors[name].Shape;
 
-        tensors[name] = new WeightInfo("model.safetensors", [.. shape.SkipLast(1), shape[^1] + 1]);
-        Assert.Contains($"tensor \"{name}\" is [", Assert.Throws<CheckpointException>(() => Build(folder, tensors)).Message);
-
-        tensors.Remove(name);
-        Assert.Contains($"no tensor \"{name}\"", Assert.Throws<CheckpointException>(() => Build(folder, tensors)).Message);
-
-        tensors[name] = new WeightInfo("model.safetensors", shape);
-        tensors[$"{name}.more"] = new WeightInfo("model.safetensors", shape);
-        Assert.Contains($"\"{name}.more\"", Assert.Throws<CheckpointException>(() => Build(folder, tensors)).Message);
+        TensorList.AssertFaultsAreNamed(family, name, tensors => Build(folder, tensors));
     }
 
     [Theory]

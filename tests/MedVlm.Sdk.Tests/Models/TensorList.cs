@@ -25,6 +25,26 @@ internal static class TensorList
             .Concat(graphs.PositionEmbedding is { } positions ? [positions] : [])
             .Distinct();
 
+    /// <summary>A tensor of another shape, one that is missing and one too many are each refused by name.</summary>
+    /// <param name="family">Whose tensors.</param>
+    /// <param name="name">The tensor that is at fault.</param>
+    /// <param name="build">Builds the family's graphs with these tensors.</param>
+    public static void AssertFaultsAreNamed(string family, string name, Func<Dictionary<string, WeightInfo>, ModelGraphs> build)
+    {
+        var tensors = Read(family);
+        var shape = tensors[name].Shape;
+
+        tensors[name] = new WeightInfo("model.safetensors", [.. shape.SkipLast(1), shape[^1] + 1]);
+        Assert.Contains($"tensor \"{name}\" is [", Assert.Throws<CheckpointException>(() => build(tensors)).Message);
+
+        tensors.Remove(name);
+        Assert.Contains($"no tensor \"{name}\"", Assert.Throws<CheckpointException>(() => build(tensors)).Message);
+
+        tensors[name] = new WeightInfo("model.safetensors", shape);
+        tensors[$"{name}.more"] = new WeightInfo("model.safetensors", shape);
+        Assert.Contains($"\"{name}.more\"", Assert.Throws<CheckpointException>(() => build(tensors)).Message);
+    }
+
     /// <summary>Writes a safetensors file of float32 zeros, which takes no room on the disk.</summary>
     public static void WriteZeros(string path, IEnumerable<KeyValuePair<string, WeightInfo>> tensors)
     {
