@@ -66,8 +66,10 @@ internal readonly record struct KvShape(int Layers, int Heads, int HeadSize, int
     public static KvShape Of(DecoderShape shape) => new(shape.Layers, shape.KeyValueHeads, shape.HeadSize, shape.CrossLength);
 
     /// <summary>Bytes of keys and values of one slot.</summary>
-    public long BytesPerSlot(int slotLength, DeviceKind device) =>
-        2L * Layers * Heads * HeadSize * (slotLength + CrossLength) * (device == DeviceKind.Cpu ? sizeof(float) : 2);
+    /// <param name="slotLength">Tokens.</param>
+    /// <param name="format">What the decoder computes in.</param>
+    public long BytesPerSlot(int slotLength, GraphFormat format) =>
+        2L * Layers * Heads * ((long)slotLength * KvCache.RowLength(HeadSize, format.Cache) * format.Cache.Size() + (long)CrossLength * HeadSize * format.Floats.Size());
 }
 
 /// <summary>Widths of layers, in values.</summary>

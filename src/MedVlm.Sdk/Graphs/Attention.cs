@@ -1,3 +1,5 @@
+using MedVlm.Kernels;
+
 namespace MedVlm.Graphs;
 
 /// <summary>Keys and values of one decoder layer, [slots, K, S, d] each: the past goes in, the present comes out in place.</summary>
@@ -18,9 +20,12 @@ internal static class Attention
     /// <param name="heads">Heads.</param>
     /// <param name="lengths">int32 [B]: positions of each row that are there, the rest is padding that nobody sees; null: all are.</param>
     public static Tensor Bidirectional(Tensor q, Tensor k, Tensor v, int heads, Tensor? lengths = null) =>
-        q.Graph.Node(
-            "MultiHeadAttention", lengths is null ? [q, k, v] : [q, k, v, null, lengths], q.Width, [("num_heads", heads)],
-            GraphBuilder.Microsoft);
+        q.Graph.IntegerKernels && q.Width / heads <= IntegerAttention.MaxHeadSize
+            ? q.Graph.Node(
+                IntegerAttentionOperator.Name, lengths is null ? [q, k, v] : [q, k, v, lengths], q.Width, [("num_heads", heads)], CustomOperators.Domain)
+            : q.Graph.Node(
+                "MultiHeadAttention", lengths is null ? [q, k, v] : [q, k, v, null, lengths], q.Width, [("num_heads", heads)],
+                GraphBuilder.Microsoft);
 
     /// <summary>
     /// Each position sees all features of its row, whose keys and values were computed beforehand: q [B, T, H·d], keys and values
@@ -51,6 +56,15 @@ internal static class Attention
         var graph = q.Graph;
         int size = q.Width / heads, cached = CachedHeadSize(size);
         var output = $"{cache.PresentKey}/attention";
+        if (graph.IntegerKernels)
+        {
+            graph.Node(
+                IntegerGroupQueryAttentionOperator.Name, [q, k, v, cache.PastKey, cache.PastValue, lengths.Past],
+                [output, cache.PresentKey, cache.PresentValue],
+                [("num_heads", heads), ("kv_num_heads", keyValueHeads), ("scale", 1 / MathF.Sqrt(size)), ("local_window_size", window ?? 0)],
+                CustomOperators.Domain);
+            return new Tensor(graph, output, q.Width);
+        }
         graph.Node(
             "GroupQueryAttention",
             [q.PadHeads(heads, cached), k.PadHeads(keyValueHeads, cached), v.PadHeads(keyValueHeads, cached), cache.PastKey, cache.PastValue,

@@ -12,3 +12,16 @@ internal enum ElementType
     Float16 = 10,
     BFloat16 = 16,
 }
+
+internal static class ElementTypes
+{
+    /// <summary>Bytes of a number.</summary>
+    public static int Size(this ElementType type) => type switch
+    {
+        ElementType.UInt8 or ElementType.Int8 or ElementType.Bool => 1,
+        ElementType.Float16 or ElementType.BFloat16 => 2,
+        ElementType.Float32 or ElementType.Int32 => 4,
+        ElementType.Int64 => 8,
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+}

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Google.Protobuf;
 using MedVlm.Graphs.Onnx;
+using MedVlm.Kernels;
 
 namespace MedVlm.Graphs;
 
@@ -8,8 +9,12 @@ namespace MedVlm.Graphs;
 /// <param name="name">Name of the graph.</param>
 /// <param name="linears">What linear layers compute in.</param>
 /// <param name="floats">What everything else computes in: FP32, or FP16 where a GPU runs it.</param>
-internal sealed class GraphBuilder(string name, LinearFormat linears = LinearFormat.Float, ElementType floats = ElementType.Float32)
+/// <param name="integerKernels">Whether the operators of <see cref="CustomOperators"/> are used.</param>
+internal sealed class GraphBuilder(
+    string name, LinearFormat linears = LinearFormat.Float, ElementType floats = ElementType.Float32, bool integerKernels = false)
 {
+    public GraphBuilder(string name, GraphFormat format) : this(name, format.Linears, format.Floats, format.IntegerKernels) { }
+
     /// <summary>ONNX Runtime's own operators (contrib ops).</summary>
     public const string Microsoft = "com.microsoft";
 
@@ -29,8 +34,14 @@ internal sealed class GraphBuilder(string name, LinearFormat linears = LinearFor
     /// <summary>What linear layers compute in.</summary>
     public LinearFormat Linears => linears;
 
-    /// <summary>What everything but linear layers computes in, and what the KV cache holds.</summary>
+    /// <summary>What everything but linear layers computes in.</summary>
     public ElementType Floats => floats;
+
+    /// <summary>Whether the operators of <see cref="CustomOperators"/> are used, which the session must then know.</summary>
+    public bool IntegerKernels => integerKernels;
+
+    /// <summary>What the KV cache holds.</summary>
+    public ElementType Cache => new GraphFormat(linears, floats, integerKernels).Cache;
 
     /// <summary>Stored tensors that the graph asks for, each once, in the order of their first use.</summary>
     public IReadOnlyCollection<WeightUse> Weights => _weights.Values;
@@ -82,10 +93,10 @@ internal sealed class GraphBuilder(string name, LinearFormat linears = LinearFor
     }
 
     /// <summary>A node with one output for each width.</summary>
-    public Tensor[] Node(string op, Tensor?[] inputs, int[] widths, (string Name, object Value)[] attributes)
+    public Tensor[] Node(string op, Tensor?[] inputs, int[] widths, (string Name, object Value)[] attributes, string domain = "")
     {
         var outputs = widths.Select(_ => Unique(op)).ToArray();
-        Node(op, inputs, outputs, attributes, domain: "");
+        Node(op, inputs, outputs, attributes, domain);
         return [.. outputs.Zip(widths, (output, width) => new Tensor(this, output, width))];
     }
 
@@ -145,8 +156,11 @@ internal sealed class GraphBuilder(string name, LinearFormat linears = LinearFor
             });
         }
         graph.Node.Add(_graph.Node);
+        if (integerKernels)
+            IntegerFusion.Apply(graph.Node);
+        DropUnread(graph);
 
-        return new ModelProto
+        var model = new ModelProto
         {
             IrVersion = IrVersion,
             ProducerName = "MedVlm.Sdk",
@@ -156,7 +170,23 @@ internal sealed class GraphBuilder(string name, LinearFormat linears = LinearFor
                 new OperatorSetIdProto { Domain = "", Version = Opset },
                 new OperatorSetIdProto { Domain = Microsoft, Version = 1 },
             },
-        }.ToByteArray();
+        };
+        if (integerKernels)
+            model.OpsetImport.Add(new OperatorSetIdProto { Domain = CustomOperators.Domain, Version = 1 });
+        return model.ToByteArray();
+    }
+
+    /// <summary>Removes nodes whose results neither a node nor an output takes.</summary>
+    static void DropUnread(GraphProto graph)
+    {
+        var read = graph.Output.Select(output => output.Name).ToHashSet();
+        for (int i = graph.Node.Count - 1; i >= 0; i--)
+        {
+            if (graph.Node[i].Output.Any(read.Contains))
+                read.UnionWith(graph.Node[i].Input);
+            else
+                graph.Node.RemoveAt(i);
+        }
     }
 
     Tensor Constant(string constantName, ElementType type, long[] dims, ReadOnlySpan<byte> bytes)

@@ -1,11 +1,17 @@
 using MedVlm.Checkpoints.Quantised;
+using MedVlm.Kernels;
 
 namespace MedVlm.Graphs;
 
 /// <summary>Number formats of a graph.</summary>
 /// <param name="Linears">What its linear layers compute in.</param>
 /// <param name="Floats">What everything else computes in.</param>
-internal readonly record struct GraphFormat(LinearFormat Linears, ElementType Floats);
+/// <param name="IntegerKernels">Whether the operators of <see cref="Kernels.CustomOperators"/> are used: attention on integers with a KV cache of 8 bits.</param>
+internal readonly record struct GraphFormat(LinearFormat Linears, ElementType Floats, bool IntegerKernels = false)
+{
+    /// <summary>What the KV cache holds.</summary>
+    public ElementType Cache => IntegerKernels ? ElementType.UInt8 : Floats;
+}
 
 /// <summary>What the linear layers of a graph compute in.</summary>
 internal enum LinearFormat
@@ -45,6 +51,9 @@ internal static class QuantisedLinearWords
         var product = graph.Node(
             "MatMulIntegerToFloat", [values, weight, graph.Scalar(s_activationStep), scale, graph.Scalar(s_activationZero)], outputs,
             domain: GraphBuilder.Microsoft, scope: w.Path);
+        if (graph.IntegerKernels)
+            return graph.Node(ScaleRowsOperator.Name, [product, rowScale, bias], outputs, domain: CustomOperators.Domain, scope: w.Path);
+
         var y = graph.Node("Mul", [product, rowScale], outputs, scope: w.Path);
         return bias is null ? y : graph.Node("Add", [y, bias], outputs, scope: w.Path);
     }
@@ -72,6 +81,13 @@ internal static class QuantisedLinearWords
     static (Tensor Values, Tensor Scale) QuantiseRows(this Tensor x)
     {
         var graph = x.Graph;
+        if (graph.IntegerKernels)
+        {
+            var rows = graph.Node(
+                QuantiseRowsOperator.Name, [x], [x.Width, 1], [("range", IntegerProducts.LargestActivation)], CustomOperators.Domain);
+            return (rows[0], rows[1]);
+        }
+
         var largest = graph.Node(
             "ReduceMax", [graph.Node("Abs", [x], x.Width), graph.Constant(-1)], 1, [("keepdims", 1)]);
         var scale = graph.Node("Max", [largest, graph.Scalar(1e-30f)], 1);     // a row of zeros stays one

@@ -28,7 +28,7 @@ internal static class DecoderGraph
 
     public static GraphBuilder Build(ModelFamily family, Weights weights, GraphFormat format)
     {
-        var (graph, shape) = (new GraphBuilder("decoder", format.Linears, format.Floats), family.Shape);
+        var (graph, shape) = (new GraphBuilder("decoder", format), family.Shape);
 
         var input = new DecoderInputs(
             graph.Input(Embeddings, ElementType.Float32, "B", "T", shape.HiddenSize),
@@ -61,11 +61,11 @@ internal static class DecoderGraph
 
     static KvCacheLayer Layer(GraphBuilder graph, DecoderShape shape, int layer)
     {
-        Dim[] size = ["B", shape.KeyValueHeads, "S", Attention.CachedHeadSize(shape.HeadSize)];
-        graph.OutputOf(PresentKey(layer), graph.Floats, size);
-        graph.OutputOf(PresentValue(layer), graph.Floats, size);
+        Dim[] size = ["B", shape.KeyValueHeads, "S", KvCache.RowLength(shape.HeadSize, graph.Cache)];
+        graph.OutputOf(PresentKey(layer), graph.Cache, size);
+        graph.OutputOf(PresentValue(layer), graph.Cache, size);
         return new KvCacheLayer(
-            graph.Input(PastKey(layer), graph.Floats, size), graph.Input(PastValue(layer), graph.Floats, size),
+            graph.Input(PastKey(layer), graph.Cache, size), graph.Input(PastValue(layer), graph.Cache, size),
             PresentKey(layer), PresentValue(layer));
     }
 

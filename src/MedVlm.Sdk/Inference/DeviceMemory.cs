@@ -6,31 +6,24 @@ using Microsoft.ML.OnnxRuntime.Tensors;
 
 namespace MedVlm.Inference;
 
-/// <summary>Memory that keys and values lie in, on the device that computes them, in the format that its graphs compute in.</summary>
+/// <summary>Memory that keys and values lie in, on the device that computes them.</summary>
 internal sealed class DeviceMemory : IDisposable
 {
     readonly OrtMemoryInfo _info;
     readonly OrtAllocator? _allocator;
 
-    DeviceMemory(ElementType floats, OrtMemoryInfo info, OrtAllocator? allocator) => (Floats, _info, _allocator) = (floats, info, allocator);
-
-    /// <summary>FP32 or FP16.</summary>
-    public ElementType Floats { get; }
+    DeviceMemory(OrtMemoryInfo info, OrtAllocator? allocator) => (_info, _allocator) = (info, allocator);
 
     /// <summary>Whether it is main memory.</summary>
     public bool IsHost => _allocator is null;
 
-    /// <summary>Bytes of a number.</summary>
-    public int Size => Floats == ElementType.Float16 ? sizeof(ushort) : sizeof(float);
-
     /// <summary>Main memory.</summary>
-    public static DeviceMemory Host(ElementType floats = ElementType.Float32) => new(floats, OrtMemoryInfo.DefaultInstance, null);
+    public static DeviceMemory Host() => new(OrtMemoryInfo.DefaultInstance, null);
 
     /// <summary>What a session allocates from: the memory of its GPU.</summary>
     /// <param name="session">The session; it must outlive the memory.</param>
     /// <param name="info">Whose memory.</param>
-    /// <param name="floats">FP32 or FP16.</param>
-    public static DeviceMemory Of(InferenceSession session, OrtMemoryInfo info, ElementType floats) => new(floats, info, new OrtAllocator(session, info));
+    public static DeviceMemory Of(InferenceSession session, OrtMemoryInfo info) => new(info, new OrtAllocator(session, info));
 
     /// <summary>Takes memory, cleared where it is the host's.</summary>
     /// <returns>The memory, to be disposed, and its address.</returns>
@@ -54,9 +47,11 @@ internal sealed class DeviceMemory : IDisposable
     }
 
     /// <summary>A part of allocated memory as a tensor.</summary>
-    public OrtValue View(nint address, long[] shape) => OrtValue.CreateTensorValueWithData(
-        _info, Floats == ElementType.Float16 ? TensorElementType.Float16 : TensorElementType.Float, shape, address,
-        shape.Aggregate((long)Size, (bytes, size) => bytes * size));
+    /// <param name="address">Where it begins.</param>
+    /// <param name="numbers">FP32, FP16 or uint8.</param>
+    /// <param name="shape">Its shape.</param>
+    public OrtValue View(nint address, ElementType numbers, long[] shape) => OrtValue.CreateTensorValueWithData(
+        _info, (TensorElementType)numbers, shape, address, shape.Aggregate((long)numbers.Size(), (bytes, size) => bytes * size));
 
     public void Dispose() => _allocator?.Dispose();
 }

@@ -420,12 +420,11 @@ internal sealed class Engine : IAsyncDisposable
             return;
 
         DropCache();
-        if (_model.Family.Shape.CrossLength > 0)
-            _cross = KvCache.OfImages(_model.Family.Shape, _slotLimit, _model.CacheMemory);
+        _cross = _model.CreateCross(_slotLimit);
 
         // As long as the plan has counted on, from the first: an arena that has given memory back in parts has none for larger ones.
         int planned = _model.Plan?.Footprint.Caption.SlotLength ?? 0;
-        _cache = new KvCache(_model.Family.Shape, _slotLimit, CacheLength(Math.Max(slotLength, _model.CacheMemory.IsHost ? 0 : planned)), _model.CacheMemory);
+        _cache = _model.CreateCache(_slotLimit, CacheLength(Math.Max(slotLength, _model.CacheMemory.IsHost ? 0 : planned)));
     }
 
     /// <summary>Tokens of a slot in the cache that is made for a caption of this length.</summary>

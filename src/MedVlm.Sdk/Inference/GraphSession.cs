@@ -1,4 +1,5 @@
 using MedVlm.Graphs;
+using MedVlm.Kernels;
 using Microsoft.ML.OnnxRuntime;
 
 namespace MedVlm.Inference;
@@ -20,6 +21,8 @@ internal sealed class GraphSession : IDisposable
         using var options = settings.ToSessionOptions(graph.Name);
         if (cuda is not null)
             AppendCuda(options, cuda);
+        if (graph.IntegerKernels)
+            CustomOperators.Register(options);
         _weights = weights.Register(graph, options);
         try
         {

@@ -1,3 +1,5 @@
+using MedVlm.Graphs;
+using MedVlm.Kernels;
 using MedVlm.Models;
 using Microsoft.ML.OnnxRuntime;
 
@@ -5,26 +7,29 @@ namespace MedVlm.Inference;
 
 /// <summary>
 /// Keys and values of all slots: for each layer one buffer of keys and one of values, [slots, K, S, d]. A run reads the past and writes
-/// the present in the same memory; slots lie one after another, so any run of slots is a slice.
+/// the present in the same memory; slots lie one after another, so any run of slots is a slice. A cache of uint8 holds bytes in place of d numbers:
+/// those of <see cref="HeadPanels{T}"/>.
 /// </summary>
 internal sealed class KvCache : IDisposable
 {
     readonly DecoderShape _shape;
     readonly DeviceMemory _memory;
-    readonly int _headSize;
+    readonly ElementType _numbers;
+    readonly int _rowLength;
     readonly (IDisposable Memory, nint Address)[] _keys;
     readonly (IDisposable Memory, nint Address)[] _values;
 
     /// <param name="shape">The decoder's sizes.</param>
     /// <param name="slots">Captions that it holds at once.</param>
     /// <param name="slotLength">S: tokens of the longest caption, prompt included.</param>
+    /// <param name="numbers">What it holds: FP32, FP16, or uint8 for the integers of <see cref="IntegerGroupQueryAttentionOperator"/>.</param>
     /// <param name="memory">Where it lies.</param>
-    public KvCache(DecoderShape shape, int slots, int slotLength, DeviceMemory memory)
-        : this(shape, slots, slotLength, Graphs.Attention.CachedHeadSize(shape.HeadSize), memory) { }
+    public KvCache(DecoderShape shape, int slots, int slotLength, ElementType numbers, DeviceMemory memory)
+        : this(shape, slots, slotLength, RowLength(shape.HeadSize, numbers), numbers, memory) { }
 
-    KvCache(DecoderShape shape, int slots, int slotLength, int headSize, DeviceMemory memory)
+    KvCache(DecoderShape shape, int slots, int slotLength, int rowLength, ElementType numbers, DeviceMemory memory)
     {
-        (_shape, Slots, SlotLength, _headSize, _memory) = (shape, slots, slotLength, headSize, memory);
+        (_shape, Slots, SlotLength, _rowLength, _numbers, _memory) = (shape, slots, slotLength, rowLength, numbers, memory);
         _keys = new (IDisposable, nint)[shape.Layers];
         _values = new (IDisposable, nint)[shape.Layers];
         try
@@ -43,7 +48,12 @@ internal sealed class KvCache : IDisposable
     }
 
     /// <summary>Keys and values of the images, for cross-attention: S is the image's features.</summary>
-    public static KvCache OfImages(DecoderShape shape, int slots, DeviceMemory memory) => new(shape, slots, shape.CrossLength, shape.HeadSize, memory);
+    public static KvCache OfImages(DecoderShape shape, int slots, ElementType floats, DeviceMemory memory) =>
+        new(shape, slots, shape.CrossLength, shape.HeadSize, floats, memory);
+
+    /// <summary>Numbers of a token's key, or value, in one head.</summary>
+    public static int RowLength(int headSize, ElementType numbers) =>
+        numbers == ElementType.UInt8 ? (int)HeadPanels<Panel8>.RowBytes(headSize) : Attention.CachedHeadSize(headSize);
 
     public int Slots { get; }
 
@@ -52,7 +62,7 @@ internal sealed class KvCache : IDisposable
     /// <summary>Bytes of one slot in all layers.</summary>
     public long BytesPerSlot => 2L * _shape.Layers * SlotBytes;
 
-    long SlotBytes => (long)_shape.KeyValueHeads * SlotLength * _headSize * _memory.Size;
+    long SlotBytes => (long)_shape.KeyValueHeads * SlotLength * _rowLength * _numbers.Size();
 
     /// <summary>The keys of some slots of a layer, [rows, K, S, d], as a view of the cache.</summary>
     public OrtValue Keys(int layer, int firstSlot, int rows) => View(_keys[layer].Address, firstSlot, rows);
@@ -86,5 +96,5 @@ internal sealed class KvCache : IDisposable
     }
 
     OrtValue View(nint address, int firstSlot, int rows) =>
-        _memory.View((nint)(address + firstSlot * SlotBytes), [rows, _shape.KeyValueHeads, SlotLength, _headSize]);
+        _memory.View((nint)(address + firstSlot * SlotBytes), _numbers, [rows, _shape.KeyValueHeads, SlotLength, _rowLength]);
 }

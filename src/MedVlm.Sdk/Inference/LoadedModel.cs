@@ -13,6 +13,7 @@ internal sealed class LoadedModel : IDisposable
 {
     readonly Checkpoint _checkpoint;
     readonly WeightSource _weights;
+    readonly ElementType _cacheNumbers, _crossNumbers;
 
     LoadedModel(
         ModelSource source, string? adapterFolder, RuntimeSettings settings, ModelPlan? planner, CancellationToken cancellationToken)
@@ -51,9 +52,10 @@ internal sealed class LoadedModel : IDisposable
             Vision = new GraphSession(graphs.Vision, _weights, settings, vision);
             cancellationToken.ThrowIfCancellationRequested();
             Decoder = new GraphSession(graphs.Decoder, _weights, settings, decoder);
+            (_cacheNumbers, _crossNumbers) = (graphs.Decoder.Cache, graphs.Decoder.Floats);
             CacheMemory = decoder is null
-                ? DeviceMemory.Host(graphs.Decoder.Floats)
-                : DeviceMemory.Of(Decoder.Session, CudaSessionOptions.Memory(Plan!.Device), graphs.Decoder.Floats);
+                ? DeviceMemory.Host()
+                : DeviceMemory.Of(Decoder.Session, CudaSessionOptions.Memory(Plan!.Device));
         }
         catch
         {
@@ -122,6 +124,15 @@ internal sealed class LoadedModel : IDisposable
             throw;
         }
     }
+
+    /// <summary>Makes a KV cache for the decoder.</summary>
+    /// <param name="slots">Captions that it holds at once.</param>
+    /// <param name="slotLength">Tokens of the longest caption, prompt included: a multiple of 16.</param>
+    public KvCache CreateCache(int slots, int slotLength) => new(Family.Shape, slots, slotLength, _cacheNumbers, CacheMemory);
+
+    /// <summary>Makes room for keys and values of the images; null for families without cross-attention.</summary>
+    public KvCache? CreateCross(int slots) =>
+        Family.Shape.CrossLength > 0 ? KvCache.OfImages(Family.Shape, slots, _crossNumbers, CacheMemory) : null;
 
     public void Dispose()
     {

@@ -1,4 +1,5 @@
 using MedVlm.Graphs;
+using MedVlm.Kernels;
 using MedVlm.Models;
 
 namespace MedVlm.Inference;
@@ -38,13 +39,15 @@ internal sealed record ModelGraphs(GraphBuilder Vision, GraphBuilder Decoder, st
         return (device, precision) switch
         {
             (DeviceKind.Cpu, Precision.Fp32) => Both(LinearFormat.Float, ElementType.Float32),
-            (DeviceKind.Cpu, Precision.Int8) => Both(LinearFormat.Int8, ElementType.Float32),
-            (DeviceKind.Cpu, Precision.Int4) => (new(LinearFormat.Int8, ElementType.Float32), new(LinearFormat.Int4, ElementType.Float32)),
+            (DeviceKind.Cpu, Precision.Int8) => (OnCpu(LinearFormat.Int8), OnCpu(LinearFormat.Int8)),
+            (DeviceKind.Cpu, Precision.Int4) => (OnCpu(LinearFormat.Int8), OnCpu(LinearFormat.Int4)),
             (DeviceKind.Cuda, Precision.Fp16) => Both(LinearFormat.Float, ElementType.Float16),
             (DeviceKind.Cuda, Precision.Int8) => Both(LinearFormat.Int8Blocks, ElementType.Float16),
             (DeviceKind.Cuda, Precision.Int4) => Both(LinearFormat.Int4, ElementType.Float16),
             _ => throw new System.Diagnostics.UnreachableException(),
         };
+
+        static GraphFormat OnCpu(LinearFormat linears) => new(linears, ElementType.Float32, CustomOperators.AreSupported);
 
         static (GraphFormat, GraphFormat) Both(LinearFormat linears, ElementType floats) => (new(linears, floats), new(linears, floats));
     }

@@ -11,7 +11,7 @@ internal static class VisionGraph
 
     public static GraphBuilder Build(ModelFamily family, Weights weights, GraphFormat format)
     {
-        var graph = new GraphBuilder("vision", format.Linears, format.Floats);
+        var graph = new GraphBuilder("vision", format);
         var features = family.Vision(graph, weights);
         graph.Output(Features, graph.ToHost(features.Reshape(-1, family.FeatureWidth)), ElementType.Float32, "F", family.FeatureWidth);
 

@@ -17,11 +17,8 @@ internal static class DecoderCommand
         var name = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder));
         using (var model = Load(folder, arguments))
         {
-            using var cache = new KvCache(
-                model.Family.Shape, rowsList.Append(1).Max(), (Math.Max(past + 1, prefills.Append(1).Max()) + 255) / 256 * 256, model.CacheMemory);
-            using var cross = model.Family.Shape.CrossLength > 0
-                ? KvCache.OfImages(model.Family.Shape, rowsList.Append(1).Max(), model.CacheMemory)
-                : null;
+            using var cache = model.CreateCache(rowsList.Append(1).Max(), (Math.Max(past + 1, prefills.Append(1).Max()) + 255) / 256 * 256);
+            using var cross = model.CreateCross(rowsList.Append(1).Max());
             using var runOptions = new RunOptions();
 
             foreach (int rows in rowsList)

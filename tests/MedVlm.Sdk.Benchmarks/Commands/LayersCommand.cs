@@ -48,8 +48,8 @@ internal static class LayersCommand
             for (int i = 0; i <= runs; i++)
                 VisionGraph.Run(model.Vision, model.Family, [inputs.Vision[0]], null, 0, runOptions, CancellationToken.None);
 
-            using var cache = new KvCache(model.Family.Shape, 1, (prefill + 1 + 255) / 256 * 256, model.CacheMemory);
-            using var cross = model.Family.Shape.CrossLength > 0 ? KvCache.OfImages(model.Family.Shape, 1, model.CacheMemory) : null;
+            using var cache = model.CreateCache(1, (prefill + 1 + 255) / 256 * 256);
+            using var cross = model.CreateCross(1);
             Repeat(prefill, past: 0);
             Repeat(1, past: prefill);
 

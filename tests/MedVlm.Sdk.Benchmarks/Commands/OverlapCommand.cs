@@ -22,7 +22,7 @@ internal static class OverlapCommand
         foreach (int rows in arguments.Numbers("rows", 8))
             foreach (int steps in arguments.Numbers("steps", 8))
             {
-                using var cache = new KvCache(model.Family.Shape, rows, (past + 256) / 256 * 256, model.CacheMemory);
+                using var cache = model.CreateCache(rows, (past + 256) / 256 * 256);
                 using var step = new DecoderRun(model.Decoder, model.Family, cache, null, 0, rows, tokens: 1);
                 DecoderCommand.Fill(step, model.Family, past);
                 int[] lengths = [.. Enumerable.Repeat(past, rows)];

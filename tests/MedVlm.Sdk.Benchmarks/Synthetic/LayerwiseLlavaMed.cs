@@ -67,7 +67,7 @@ internal sealed class LayerwiseLlavaMed : IDisposable
         var shape = _family.Shape;
         int length = inputs.PromptIds.Length;
         using var memory = DeviceMemory.Host();
-        using var cache = new KvCache(shape, 1, length + most, memory);
+        using var cache = new KvCache(shape, 1, length + most, ElementType.Float32, memory);
 
         var hidden = new float[length * shape.HiddenSize];
         ReadOnlySpan<float> features = imageFeatures;

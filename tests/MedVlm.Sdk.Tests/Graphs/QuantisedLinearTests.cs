@@ -99,7 +99,7 @@ public sealed class QuantisedLinearTests
         }).Root;
         var x = graph.Input("x", ElementType.Float32, "B", 4);
 
-        (x.Linear(root["q"], 8) + x.Linear(root["k"], 8)).Linear(root["o"], 4);
+        graph.Output("y", (x.Linear(root["q"], 8) + x.Linear(root["k"], 8)).Linear(root["o"], 4), ElementType.Float32, "B", 4);
 
         var bytes = System.Text.Encoding.Latin1.GetString(graph.ToBytes(use => new ExternalData("f", 0, 0, use.Type)));
         Assert.Contains("QuantizeLinear_2", bytes, StringComparison.Ordinal);

@@ -9,22 +9,24 @@ namespace MedVlm.Tests.Inference;
 public sealed class DeviceMemoryTests
 {
     [Theory]
-    [InlineData(false, false), InlineData(false, true), InlineData(true, false), InlineData(true, true)]
-    public void Slots_are_slices_of_one_memory(bool half, bool allocated)
+    [InlineData("Float32", false, 8 * 4), InlineData("Float32", true, 8 * 4)]
+    [InlineData("Float16", false, 8 * 2), InlineData("Float16", true, 8 * 2)]
+    [InlineData("UInt8", false, 16 + 4)]
+    public void Slots_are_slices_of_one_memory(string numbers, bool allocated, int tokenBytes)
     {
-        var floats = half ? ElementType.Float16 : ElementType.Float32;
+        var type = Enum.Parse<ElementType>(numbers);
         using var session = Session();
-        using var memory = allocated ? DeviceMemory.Of(session, OrtMemoryInfo.DefaultInstance, floats) : DeviceMemory.Host(floats);
+        using var memory = allocated ? DeviceMemory.Of(session, OrtMemoryInfo.DefaultInstance) : DeviceMemory.Host();
         var shape = new DecoderShape(Layers: 2, VocabSize: 10, HiddenSize: 16, KeyValueHeads: 2, HeadSize: 8);
-        using var cache = new KvCache(shape, slots: 3, slotLength: 4, memory);
+        using var cache = new KvCache(shape, slots: 3, slotLength: 4, type, memory);
 
         using var all = cache.Keys(1, 0, 3);
         using var last = cache.Keys(1, 2, 1);
         last.GetTensorMutableRawData()[0] = 42;
 
-        Assert.Equal([3, 2, 4, 8], all.GetTensorTypeAndShape().Shape);
-        Assert.Equal(2L * 2 * 2 * 4 * 8 * (half ? 2 : 4), cache.BytesPerSlot);
-        Assert.Equal(42, all.GetTensorMutableRawData()[2 * 2 * 4 * 8 * memory.Size]);
+        Assert.Equal([3, 2, 4, tokenBytes / type.Size()], all.GetTensorTypeAndShape().Shape);
+        Assert.Equal(2L * 2 * 2 * 4 * tokenBytes, cache.BytesPerSlot);
+        Assert.Equal(42, all.GetTensorMutableRawData()[2 * 2 * 4 * tokenBytes]);
     }
 
     static InferenceSession Session()

@@ -1,0 +1,256 @@
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace MedVlm.Kernels;
+
+/// <summary>Queries of the heads that share one head of keys and values, and where their results go.</summary>
+internal unsafe struct AttentionQueries
+{
+    /// <summary>Queries, from the first head on.</summary>
+    public HeadRows Queries;
+
+    /// <summary>The first token in them.</summary>
+    public int FirstToken;
+
+    /// <summary>Where the first head's result of the first token goes; others follow as queries do.</summary>
+    public float* Results;
+
+    /// <summary>Heads; they lie beside each other.</summary>
+    public int Group;
+
+    /// <summary>What the products of queries and keys are multiplied by.</summary>
+    public float Scale;
+
+    /// <summary>Keys that the first token sees.</summary>
+    public int FirstSees;
+
+    /// <summary>1 if each token sees one key more than the token before, 0 if all see the same.</summary>
+    public int EachSeesMore;
+
+    /// <summary>How many of these keys, the last ones, a token sees at most.</summary>
+    public int Window;
+
+    /// <summary>Rows: heads of tokens.</summary>
+    public readonly (int First, int End) Seen(int row)
+    {
+        int end = FirstSees + row / Group * EachSeesMore;
+        return (Math.Max(end - Window, 0), end);
+    }
+
+    /// <summary>The query of a row.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="buffer">[d]: memory for it, where it is to be computed.</param>
+    public readonly float* Query(int row, float* buffer) => Queries.Row(FirstToken + row / Group, buffer, row % Group);
+
+    /// <summary>Where a row's result goes.</summary>
+    public readonly float* Result(int row) => Results + row / Group * Queries.Stride + row % Group * (nint)Queries.HeadSize;
+}
+
+/// <summary>
+/// Scaled dot-product attention with integer products: queries, keys, attention weights and values are integers with scales of their own, the
+/// softmax between is FP32. A row never needs all its scores at once: they are made, weighed and added up for 256 keys at a time, and what was
+/// added before is scaled when a larger score appears (online softmax, arXiv:2112.05682; FlashAttention, arXiv:2205.14135). Integer scores
+/// for the softmax follow SageAttention (arXiv:2410.02367).
+/// </summary>
+/// <remarks>
+/// Queries take as many bits as sums of 32 bits allow, 15 beside keys of 8. A row with a number that is not finite, or that sees a key
+/// with one, becomes NaN, as in FP32. Rows do not depend on other rows but for the rounding of attention weights, whose scale is the largest
+/// value's of 256 keys that twelve rows see.
+/// </remarks>
+internal static unsafe class IntegerAttention
+{
+    /// <summary>Keys at a time.</summary>
+    const int Block = 128;
+
+    /// <summary>Rows at a time: each tile of keys and values is used for all of them while it is near.</summary>
+    public const int MaxRows = 24;
+
+    const int Lanes = 8, Padded = (MaxRows + Lanes - 1) / Lanes * Lanes;
+
+    // Below any score, and finite, so that no difference of two is undefined.
+    const float Unseen = -1e30f;
+
+    /// <summary>Largest head; the buffers of a call are on the stack.</summary>
+    public const int MaxHeadSize = 256;
+
+    /// <summary>Whether this processor has the instructions.</summary>
+    public static bool IsSupported => Avx2.IsSupported && Fma.IsSupported;
+
+    /// <summary>Attention of some rows.</summary>
+    /// <param name="queries">Queries, results, and what each row sees.</param>
+    /// <param name="panels">Keys and values.</param>
+    /// <param name="firstRow">The first row.</param>
+    /// <param name="count">Rows.</param>
+    public static void Attend<T>(in AttentionQueries queries, in HeadPanels<T> panels, int firstRow, int count) where T : struct, IPanelNumber
+    {
+        for (int row = firstRow, end = firstRow + count; row < end; row += MaxRows)
+            AttendRows(queries, panels, row, Math.Min(MaxRows, end - row));
+    }
+
+    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void AttendRows<T>(in AttentionQueries queries, in HeadPanels<T> panels, int firstRow, int rows) where T : struct, IPanelNumber
+    {
+        int headSize = queries.Queries.HeadSize, width = HeadPanels<T>.Width(headSize);
+        int queryRange = Math.Min(short.MaxValue, int.MaxValue / (T.KeyRange * width));
+        int weightRange = Math.Min(short.MaxValue, int.MaxValue / (T.ValueRange * Block));
+
+        short* q = stackalloc short[MaxRows * MaxHeadSize];
+        short* weights = stackalloc short[MaxRows * Block];
+        int* sums = stackalloc int[MaxRows * Block];
+        float* results = stackalloc float[MaxRows * MaxHeadSize];
+        float* keyScales = stackalloc float[Block];
+        float* valueScales = stackalloc float[Block];
+        float* queryScales = stackalloc float[MaxRows];
+        float* most = stackalloc float[Padded];
+        float* largest = stackalloc float[Padded];
+        float* total = stackalloc float[Padded];
+        float* rescale = stackalloc float[Padded];
+
+        var (first, end) = (int.MaxValue, 0);
+        for (int row = 0; row < rows; row++)
+        {
+            // Powers of two are computed in place of those of e.
+            queryScales[row] = RowNumbers.Quantise(queries.Query(firstRow + row, results), headSize, queryRange, q + row * width, width)
+                             * queries.Scale * (float)(1 / Math.Log(2));
+            var seen = queries.Seen(firstRow + row);
+            (first, end) = (Math.Min(first, seen.First), Math.Max(end, seen.End));
+        }
+        new Span<float>(results, rows * width).Clear();
+        new Span<float>(largest, Padded).Fill(Unseen);
+        new Span<float>(most, Padded).Fill(Unseen);
+        new Span<float>(total, Padded).Clear();
+
+        for (int start = first / HeadPanels<T>.Tokens * HeadPanels<T>.Tokens; start < end; start += Block)
+        {
+            int keys = Math.Min(Block, end - start), tiles = (keys + HeadPanels<T>.Tokens - 1) / HeadPanels<T>.Tokens;
+            for (int tile = 0; tile < tiles; tile++)
+                IntegerProduct.Multiply<T>(
+                    rows, q, width, panels.Keys(start + tile * HeadPanels<T>.Tokens), 2 * HeadPanels<T>.Tokens * T.Size, width / 2,
+                    sums + tile * HeadPanels<T>.Tokens, Block);
+
+            // Beyond the last key lies whatever was there before.
+            int padded = tiles * HeadPanels<T>.Tokens;
+            CopyScales(panels.KeyScales + start, keyScales, keys, padded);
+            CopyScales(panels.ValueScales + start, valueScales, keys, padded);
+            float valueScale = RowNumbers.Largest(valueScales, keys);
+            float perValue = valueScale > 0 ? weightRange / valueScale : 0;
+            for (int i = 0; i < padded; i += Lanes)
+                Avx.Multiply(Avx.LoadVector256(valueScales + i), Vector256.Create(perValue)).Store(valueScales + i);
+
+            for (int row = 0; row < rows; row++)
+            {
+                var seen = queries.Seen(firstRow + row);
+                most[row] = Score(sums + row * Block, padded, seen.First - start, seen.End - start, keyScales) * queryScales[row];
+            }
+
+            // All rows at once; a row that sees none of these keys keeps what it has.
+            for (int row = 0; row < Padded; row += Lanes)
+            {
+                var before = Avx.LoadVector256(largest + row);
+                var after = Avx.Max(before, Avx.LoadVector256(most + row));
+                after.Store(largest + row);
+                Exp2.OfNegative(Avx.Subtract(before, after)).Store(rescale + row);
+            }
+
+            for (int row = 0; row < rows; row++)
+            {
+                var seen = queries.Seen(firstRow + row);
+                total[row] = total[row] * rescale[row] + Weigh(
+                    (float*)sums + row * Block, weights + row * Block, padded, seen.First - start, seen.End - start, valueScales, queryScales[row],
+                    largest[row]);
+            }
+
+            // The sums of scores are not needed any more: their place takes those of values.
+            var unit = Vector256.Create(valueScale / weightRange);
+            for (int dimension = 0; dimension < width; dimension += IntegerProduct.Columns)
+            {
+                IntegerProduct.Multiply<T>(rows, weights, Block, panels.Values(start, dimension), panels.ValueStride, padded / 2, sums, IntegerProduct.Columns);
+                for (int row = 0; row < rows; row++)
+                {
+                    float* result = results + row * width + dimension;
+                    int* sum = sums + row * IntegerProduct.Columns;
+                    var old = Vector256.Create(rescale[row]);
+                    Accumulate(result, sum, old, unit);
+                    Accumulate(result + Lanes, sum + Lanes, old, unit);
+                }
+            }
+        }
+
+        for (int row = 0; row < rows; row++)
+        {
+            TensorPrimitives.Multiply(new ReadOnlySpan<float>(results + row * width, headSize), 1 / total[row], new Span<float>(queries.Result(firstRow + row), headSize));
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Accumulate(float* result, int* sum, Vector256<float> old, Vector256<float> unit) =>
+        Fma.MultiplyAdd(Avx.ConvertToVector256Single(Avx.LoadVector256(sum)), unit, Avx.Multiply(Avx.LoadVector256(result), old)).Store(result);
+
+    static void CopyScales(float* from, float* to, int count, int padded)
+    {
+        new Span<float>(from, count).CopyTo(new Span<float>(to, count));
+        new Span<float>(to + count, padded - count).Clear();
+    }
+
+    /// <summary>Integer products of a query and keys to scores, but for the query's own scale.</summary>
+    /// <param name="sums">The products; the scores take their place, minus infinity where the row does not see the key.</param>
+    /// <param name="count">Keys, a multiple of 16.</param>
+    /// <param name="first">The first key that the row sees; may be negative.</param>
+    /// <param name="end">The key after the last one; may be beyond the count.</param>
+    /// <param name="keyScales">What a product is worth, for each key.</param>
+    /// <returns>The largest.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static float Score(int* sums, int count, int first, int end, float* keyScales)
+    {
+        var most = Vector256.Create(Unseen);
+        for (int i = 0; i < count; i += Lanes)
+        {
+            var score = Avx.Multiply(Avx.ConvertToVector256Single(Avx.LoadVector256(sums + i)), Avx.LoadVector256(keyScales + i));
+            if (i < first || i + Lanes > end)
+                score = Avx.BlendVariable(Vector256.Create(Unseen), score, Seen(i, first, end));
+            score.Store((float*)sums + i);
+            most = Avx.Max(most, score);
+        }
+
+        var half = Sse.Max(most.GetLower(), most.GetUpper());
+        half = Sse.Max(half, Sse.MoveHighToLow(half, half));
+        return Sse.MaxScalar(half, Sse.Shuffle(half, half, 1)).ToScalar();
+    }
+
+    /// <summary>Scores of a row to attention weights.</summary>
+    /// <param name="scores">Scores.</param>
+    /// <param name="weights">Receives the weights times the values' scales, as integers.</param>
+    /// <param name="count">Keys, a multiple of 16.</param>
+    /// <param name="first">The first key that the row sees; may be negative.</param>
+    /// <param name="end">The key after the last one; may be beyond the count.</param>
+    /// <param name="valueScales">What a weight is multiplied by before it is rounded.</param>
+    /// <param name="scale">What a score is worth.</param>
+    /// <param name="largest">The largest score.</param>
+    /// <returns>Sum of the weights.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static float Weigh(float* scores, short* weights, int count, int first, int end, float* valueScales, float scale, float largest)
+    {
+        var (factor, offset, sum) = (Vector256.Create(scale), Vector256.Create(-largest), Vector256<float>.Zero);
+        for (int i = 0; i < count; i += 2 * Lanes)
+        {
+            var low = Exp2.OfNegative(Fma.MultiplyAdd(Avx.LoadVector256(scores + i), factor, offset));
+            var high = Exp2.OfNegative(Fma.MultiplyAdd(Avx.LoadVector256(scores + i + Lanes), factor, offset));
+            if (i < first || i + 2 * Lanes > end)
+                (low, high) = (Avx.And(low, Seen(i, first, end)), Avx.And(high, Seen(i + Lanes, first, end)));
+            sum = Avx.Add(sum, Avx.Add(low, high));
+            low = Avx.Multiply(low, Avx.LoadVector256(valueScales + i));
+            high = Avx.Multiply(high, Avx.LoadVector256(valueScales + i + Lanes));
+            Avx2.PackSignedSaturate(Avx.ConvertToVector256Int32(low), Avx.ConvertToVector256Int32(high)).Store(weights + i);
+        }
+        return Vector256.Sum(sum);
+    }
+
+    /// <summary>All bits set for the keys i to i + 7 that lie between first and end.</summary>
+    static Vector256<float> Seen(int i, int first, int end)
+    {
+        var key = Vector256.Create(i) + Vector256<int>.Indices;
+        return (Vector256.GreaterThanOrEqual(key, Vector256.Create(first)) & Vector256.LessThan(key, Vector256.Create(end))).AsSingle();
+    }
+}

@@ -1,0 +1,100 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using MedVlm.Graphs;
+
+namespace MedVlm.Kernels;
+
+/// <summary>
+/// A norm and <see cref="QuantiseRowsOperator"/> in one pass: x [..., C], gain [C] and, for LayerNorm, shift [C] to uint8 [..., C] and [..., 1].
+/// Without a shift it is RMSNorm, which subtracts no mean (arXiv:1910.07467).
+/// </summary>
+internal sealed class NormaliseRowsOperator() : CustomOperator(
+    Name, [ElementType.Float32, ElementType.Float32, ElementType.Float32], [ElementType.UInt8, ElementType.Float32], optional: 1)
+{
+    public new const string Name = "NormaliseRows";
+
+    public override CustomKernel CreateKernel(nint info) => new Kernel(OrtApi.FloatAttribute(info, "epsilon"u8), OrtApi.IntAttribute(info, "range"u8));
+
+    sealed class Kernel(float epsilon, int range) : CustomKernel
+    {
+        public override unsafe void Compute(KernelContext context)
+        {
+            var x = context.Input(0);
+            var work = new Work
+            {
+                X = x.Data<float>(), Gain = context.Input(1).Data<float>(), Shift = context.OptionalData<float>(2),
+                Numbers = context.Output<byte>(0, x), Largest = context.Output<float>(1, x, last: 1),
+                Rows = x.Rows, Width = x[-1], ChunkRows = RowChunks.Rows(x.Rows, x[-1]), Epsilon = epsilon, Range = range,
+            };
+            context.ForEach(RowChunks.Count(work.Rows, work.ChunkRows), &Normalise, &work);
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    static unsafe void Normalise(void* data, nuint index)
+    {
+        ref var work = ref *(Work*)data;
+        using var buffer = new RowBuffer(work.Width);
+        for (int row = (int)index * work.ChunkRows, end = Math.Min(row + work.ChunkRows, work.Rows); row < end; row++)
+        {
+            nint first = (nint)row * work.Width;
+            Normalise(work.X + first, work.Gain, work.Shift, work.Epsilon, buffer.Numbers, work.Width);
+            work.Largest[row] = RowNumbers.Quantise(buffer.Numbers, work.Width, work.Range, work.Numbers + first);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static unsafe void Normalise(float* x, float* gain, float* shift, float epsilon, float* result, int width)
+    {
+        float mean = shift == null ? 0 : Sum(x, width) / width;
+        float factor = 1 / MathF.Sqrt(SumOfSquares(x, mean, width) / width + epsilon);
+        var (middle, scale) = (Vector256.Create(mean), Vector256.Create(factor));
+        int i = 0;
+        for (; i + 8 <= width; i += 8)
+        {
+            var y = Avx.Multiply(Avx.Multiply(Avx.Subtract(Avx.LoadVector256(x + i), middle), scale), Avx.LoadVector256(gain + i));
+            if (shift != null)
+                y = Avx.Add(y, Avx.LoadVector256(shift + i));
+            y.Store(result + i);
+        }
+        for (; i < width; i++)
+            result[i] = (x[i] - mean) * factor * gain[i] + (shift == null ? 0 : shift[i]);
+    }
+
+    static unsafe float Sum(float* x, int width)
+    {
+        var (a, b) = (Vector256<float>.Zero, Vector256<float>.Zero);
+        int i = 0;
+        for (; i + 16 <= width; i += 16)
+            (a, b) = (Avx.Add(a, Avx.LoadVector256(x + i)), Avx.Add(b, Avx.LoadVector256(x + i + 8)));
+        float sum = Vector256.Sum(Avx.Add(a, b));
+        for (; i < width; i++)
+            sum += x[i];
+        return sum;
+    }
+
+    static unsafe float SumOfSquares(float* x, float mean, int width)
+    {
+        var (a, b, middle) = (Vector256<float>.Zero, Vector256<float>.Zero, Vector256.Create(mean));
+        int i = 0;
+        for (; i + 16 <= width; i += 16)
+        {
+            var (low, high) = (Avx.Subtract(Avx.LoadVector256(x + i), middle), Avx.Subtract(Avx.LoadVector256(x + i + 8), middle));
+            (a, b) = (Fma.MultiplyAdd(low, low, a), Fma.MultiplyAdd(high, high, b));
+        }
+        float sum = Vector256.Sum(Avx.Add(a, b));
+        for (; i < width; i++)
+            sum += (x[i] - mean) * (x[i] - mean);
+        return sum;
+    }
+
+    unsafe struct Work
+    {
+        public float* X, Gain, Shift, Largest;
+        public byte* Numbers;
+        public int Rows, Width, ChunkRows, Range;
+        public float Epsilon;
+    }
+}

@@ -1,0 +1,64 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace MedVlm.Kernels;
+
+/// <summary>How the integers of a panel are stored: the multiplication widens them to 16 bits as it reads.</summary>
+internal unsafe interface IPanelNumber
+{
+    /// <summary>Bytes of a number.</summary>
+    static abstract int Size { get; }
+
+    /// <summary>Largest magnitude of a key.</summary>
+    static abstract int KeyRange { get; }
+
+    /// <summary>Largest magnitude of a value.</summary>
+    static abstract int ValueRange { get; }
+
+    /// <summary>16 numbers.</summary>
+    static abstract Vector256<short> Load(byte* address);
+
+    /// <summary>32 numbers; only with AVX-512.</summary>
+    static abstract Vector512<short> LoadAll(byte* address);
+
+    static abstract void Store(byte* address, short number);
+}
+
+/// <summary>8 bits: what the KV cache holds.</summary>
+internal readonly unsafe struct Panel8 : IPanelNumber
+{
+    public static int Size => sizeof(sbyte);
+
+    public static int KeyRange => 127;
+
+    public static int ValueRange => 127;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<short> Load(byte* address) => Avx2.ConvertToVector256Int16((sbyte*)address);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<short> LoadAll(byte* address) => Avx512BW.ConvertToVector512Int16(Avx.LoadVector256((sbyte*)address));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(byte* address, short number) => *(sbyte*)address = (sbyte)number;
+}
+
+/// <summary>16 bits, of which 12 are used for keys and 11 for values: what is made for one run.</summary>
+internal readonly unsafe struct Panel16 : IPanelNumber
+{
+    public static int Size => sizeof(short);
+
+    public static int KeyRange => 2047;
+
+    public static int ValueRange => 1023;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<short> Load(byte* address) => Avx.LoadVector256((short*)address);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<short> LoadAll(byte* address) => Avx512BW.LoadVector512((short*)address);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(byte* address, short number) => *(short*)address = number;
+}

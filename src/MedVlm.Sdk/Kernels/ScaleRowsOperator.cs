@@ -1,0 +1,76 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using MedVlm.Graphs;
+
+namespace MedVlm.Kernels;
+
+/// <summary>
+/// Each row times a number of its own, plus a bias and a residual if there are any: x [..., C], [..., 1], optionally [C] and [..., C], to [..., C].
+/// </summary>
+internal sealed class ScaleRowsOperator() : CustomOperator(
+    Name, [ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Float32], [ElementType.Float32], optional: 2)
+{
+    public new const string Name = "ScaleRows";
+
+    public override bool InPlace => true;
+
+    public override CustomKernel CreateKernel(nint info) => new Kernel();
+
+    sealed class Kernel : CustomKernel
+    {
+        public override unsafe void Compute(KernelContext context)
+        {
+            var x = context.Input(0);
+            var work = new Work
+            {
+                X = x.Data<float>(), Scales = context.Input(1).Data<float>(), Bias = context.OptionalData<float>(2), Residual = context.OptionalData<float>(3),
+                Results = context.Output<float>(0, x), Rows = x.Rows, Width = x[-1], ChunkRows = RowChunks.Rows(x.Rows, x[-1]),
+            };
+            context.ForEach(RowChunks.Count(work.Rows, work.ChunkRows), &Scale, &work);
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    static unsafe void Scale(void* data, nuint index)
+    {
+        ref var work = ref *(Work*)data;
+        for (int row = (int)index * work.ChunkRows, end = Math.Min(row + work.ChunkRows, work.Rows); row < end; row++)
+        {
+            nint first = (nint)row * work.Width;
+            Row(work.X + first, work.Scales[row], work.Bias, work.Residual == null ? null : work.Residual + first, work.Results + first, work.Width);
+        }
+    }
+
+    /// <summary>One row.</summary>
+    /// <param name="x">The row.</param>
+    /// <param name="scale">What it is multiplied by.</param>
+    /// <param name="bias">What is added; null for nothing.</param>
+    /// <param name="residual">What else is added; null for nothing.</param>
+    /// <param name="result">Receives the result; may be <paramref name="x"/>.</param>
+    /// <param name="width">Numbers of the row.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static unsafe void Row(float* x, float scale, float* bias, float* residual, float* result, int width)
+    {
+        var factor = Vector256.Create(scale);
+        int i = 0;
+        for (; i + 8 <= width; i += 8)
+        {
+            var y = Avx.Multiply(Avx.LoadVector256(x + i), factor);
+            if (bias != null)
+                y = Avx.Add(y, Avx.LoadVector256(bias + i));
+            if (residual != null)
+                y = Avx.Add(y, Avx.LoadVector256(residual + i));
+            y.Store(result + i);
+        }
+        for (; i < width; i++)
+            result[i] = x[i] * scale + (bias != null ? bias[i] : 0) + (residual != null ? residual[i] : 0);
+    }
+
+    unsafe struct Work
+    {
+        public float* X, Scales, Bias, Residual, Results;
+        public int Rows, Width, ChunkRows;
+    }
+}
