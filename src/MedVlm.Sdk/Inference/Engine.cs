@@ -176,7 +176,7 @@ internal sealed class Engine : IAsyncDisposable
                 _next = generation;
                 _drain = true;
                 if (idle)
-                    DropCache();
+                    ReleaseCache();
             }
             catch (Exception e)
             {
@@ -193,7 +193,7 @@ internal sealed class Engine : IAsyncDisposable
     void RunVisionAlone()
     {
         int slots = _cache?.Slots ?? 0;
-        DropCache();
+        ReleaseCache();
         if (_vision.TryAgain() && slots == _slotLimit)
             GiveUpSlots(slots);
     }
@@ -468,6 +468,14 @@ internal sealed class Engine : IAsyncDisposable
         _cache?.Dispose();
         _cross?.Dispose();
         (_cache, _cross) = (null, null);
+    }
+
+    /// <summary>Drops the cache, and gives its memory back to the device where an arena would keep it.</summary>
+    void ReleaseCache()
+    {
+        DropCache();
+        if (_model.CacheMemory.Arena is { } arena)
+            DecoderArena.TryShrink(_model, arena);
     }
 
     void FailAll(Exception error)

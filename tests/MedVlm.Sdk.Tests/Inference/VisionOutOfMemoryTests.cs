@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using MedVlm.Inference;
 using MedVlm.Tests.Hosting;
 using MedVlm.Tests.Models;
 using MedVlm.Tests.Telemetry;
@@ -215,6 +216,15 @@ public sealed class VisionOutOfMemoryTests : IDisposable
         foreach (var golden in cases.Where(golden => golden.Checkpoint == cases[0].Checkpoint))
             Assert.Equal(golden.GeneratedIds, (await captioner.CaptionAsync(golden.ToRequest(), Token)).TokenIds);
         Assert.Equal(2, captioner.Engine.Slots);
+    }
+
+    [Theory, InlineData("cpu:0", true), InlineData("gpu:7", false)]
+    public async Task The_decoders_arena_gives_back_what_it_keeps(string arena, bool known)
+    {
+        // An arena that does not exist shows that ONNX Runtime reads the request.
+        await using var captioner = await LoadAsync(1, ahead: false, null);
+
+        Assert.Equal(known, DecoderArena.TryShrink(captioner.Model, arena));
     }
 
     static CaptionRequest Request(int i) => new(MedicalImage.FromFile(s_images[i % s_images.Length]))
