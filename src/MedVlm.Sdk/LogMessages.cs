@@ -16,4 +16,7 @@ internal static partial class LogMessages
 
     [LoggerMessage(4, LogLevel.Warning, "Memory did not suffice for {Before} captions at once: from now on {After} are decoded together.")]
     public static partial void SlotsReduced(ILogger logger, int before, int after);
+
+    [LoggerMessage(5, LogLevel.Warning, "Memory did not suffice for {Before} images in one run of the vision tower: from now on runs are of half that size, {After} of these images.")]
+    public static partial void VisionRunReduced(ILogger logger, int before, int after);
 }

@@ -45,7 +45,7 @@ public sealed class NativeRuntimeException : MedVlmException
     public NativeRuntimeException(string message, Exception? innerException = null) : base(message, innerException) { }
 }
 
-/// <summary>The model does not fit into the device's memory, or not in the way that the options ask for.</summary>
+/// <summary>The model does not fit into the device's memory, or not in the way that the options ask for; or a caption does not, even alone.</summary>
 public sealed class InsufficientMemoryException : MedVlmException
 {
     /// <summary>Creates the exception.</summary>

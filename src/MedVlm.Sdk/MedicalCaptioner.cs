@@ -44,6 +44,11 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
             {
                 _telemetry.SlotsReduced(before, after);
                 LogMessages.SlotsReduced(_logger, before, after);
+            },
+            (before, after) =>
+            {
+                _telemetry.VisionRunReduced(before, after);
+                LogMessages.VisionRunReduced(_logger, before, after);
             }, settings.BeforeRun));
         _telemetry.Watch(_engine);
         _metadata = new CaptionerMetadata(
@@ -96,7 +101,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         /// <summary>Chooses the device by the option.</summary>
         public Func<string, DeviceChoice> ChooseDevice { get; init; } = DeviceChoice.Of;
 
-        /// <summary>Called before each prefill and decode step: for tests.</summary>
+        /// <summary>Called before each run of the vision tower, prefill and decode step: for tests.</summary>
         public Action<string, int>? BeforeRun { get; init; }
 
         /// <summary>Runs the graphs of a GPU on the CPU: for tests.</summary>

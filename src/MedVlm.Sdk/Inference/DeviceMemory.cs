@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using MedVlm.Checkpoints;
 using MedVlm.Graphs;
@@ -13,6 +14,9 @@ internal sealed class DeviceMemory : IDisposable
     readonly OrtAllocator? _allocator;
 
     DeviceMemory(OrtMemoryInfo info, OrtAllocator? allocator) => (_info, _allocator) = (info, allocator);
+
+    /// <summary>The arena that it comes from and that keeps what is given back, in ONNX Runtime's words ("gpu:0"); null for none.</summary>
+    public string? Arena => IsHost ? null : string.Create(CultureInfo.InvariantCulture, $"gpu:{_info.Id}");
 
     /// <summary>Whether it is main memory.</summary>
     public bool IsHost => _allocator is null;

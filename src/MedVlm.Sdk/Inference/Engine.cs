@@ -54,7 +54,7 @@ internal sealed class Engine : IAsyncDisposable
 
         // The plan has counted the workspace of one run of its image: several smaller images may be one run up to that size.
         _vision = new VisionStage(
-            model, _queue, VisionCache, Times, slots, model.Plan?.Footprint.Caption.RunValues ?? 0, visionAhead, _disposing.Token);
+            model, _queue, VisionCache, Times, slots, model.Plan?.Footprint.Caption.RunValues ?? 0, visionAhead, _hooks, _disposing.Token);
         _loop = Task.Factory.StartNew(Loop, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
@@ -82,6 +82,9 @@ internal sealed class Engine : IAsyncDisposable
 
     /// <summary>Captions that are decoded together at most; fewer once memory has not sufficed.</summary>
     public int Slots => _slotLimit;
+
+    /// <summary>Slots that there is memory for: none before the first caption, and while the vision tower needs all that there is.</summary>
+    public int CacheSlots => _cache?.Slots ?? 0;
 
     /// <summary>Captions that are in a slot.</summary>
     public int Running => _slots.Count(slot => slot is not null);
@@ -142,7 +145,15 @@ internal sealed class Engine : IAsyncDisposable
                 return true;
             _drain = false;
             if ((_next ?? _vision.Take(wait: idle)) is not { } generation)
-                return !idle;
+            {
+                // One that the vision tower needs memory for has nobody before it: the slots empty, and then it has their cache's.
+                if (!idle)
+                    return true;
+                if (!_vision.NeedsMemory)
+                    return false;
+                RunVisionAlone();
+                continue;
+            }
 
             // A longer caption than the cache has room for waits until it can be made anew.
             if (generation.SlotLength > (_cache?.SlotLength ?? 0) && !idle)
@@ -165,7 +176,7 @@ internal sealed class Engine : IAsyncDisposable
                 _next = generation;
                 _drain = true;
                 if (idle)
-                    DropCache();
+                    ReleaseCache();
             }
             catch (Exception e)
             {
@@ -173,6 +184,18 @@ internal sealed class Engine : IAsyncDisposable
             }
         }
         return true;
+    }
+
+    /// <summary>
+    /// The vision tower had not enough memory for an image: once more, when no slot holds any. If it fits then, the cache is made anew for half the
+    /// slots, so that the next one fits beside it; if not, it is too large, and no fault of the slots.
+    /// </summary>
+    void RunVisionAlone()
+    {
+        int slots = _cache?.Slots ?? 0;
+        ReleaseCache();
+        if (_vision.TryAgain() && slots == _slotLimit)
+            GiveUpSlots(slots);
     }
 
     /// <summary>The decoder over the whole prompt.</summary>
@@ -210,6 +233,7 @@ internal sealed class Engine : IAsyncDisposable
             _cross!.Write(slot, features.CrossKeys, features.CrossValues);
         else
         {
+            _hooks.BeforeRun?.Invoke("vision", 1);
             var made = VisionGraph.Run(
                 _model.Vision, _model.Family, generation.Inputs.Vision, _cross, slot, runOptions, generation.CancellationToken);
             Times.AddVision(Stopwatch.GetElapsedTime(start));
@@ -443,6 +467,14 @@ internal sealed class Engine : IAsyncDisposable
         _cache?.Dispose();
         _cross?.Dispose();
         (_cache, _cross) = (null, null);
+    }
+
+    /// <summary>Drops the cache, and gives its memory back to the device where an arena would keep it.</summary>
+    void ReleaseCache()
+    {
+        DropCache();
+        if (_model.CacheMemory.Arena is { } arena)
+            DecoderArena.TryShrink(_model, arena);
     }
 
     void FailAll(Exception error)

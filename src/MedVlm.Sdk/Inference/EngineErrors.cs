@@ -27,8 +27,12 @@ internal static class EngineErrors
     public static Exception Translated(Exception e, string stage) => e switch
     {
         MedVlmException => e,
-        _ when IsOutOfMemory(e) => new MedVlmException(
-            $"Not enough memory for the {stage} of a caption. Use fewer slots, fewer new tokens, or a coarser image detail. ({e.Message})", e),
+        _ when IsOutOfMemory(e) && stage == "vision" => new InsufficientMemoryException(
+            $"Not enough memory for the vision of a caption, not even with the memory of all slots. Use a coarser image detail. ({e.Message})",
+            innerException: e),
+        _ when IsOutOfMemory(e) => new InsufficientMemoryException(
+            $"Not enough memory for the {stage} of a caption. Use fewer slots, fewer new tokens, or a coarser image detail. ({e.Message})",
+            innerException: e),
         _ => new MedVlmException($"The {stage} of a caption failed in ONNX Runtime. {e.Message}", e),
     };
 }

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
 using Microsoft.ML.OnnxRuntime;
 
@@ -6,7 +5,8 @@ namespace MedVlm.Inference;
 
 /// <summary>
 /// From captions that wait to captions whose image features are there: takes them in turn of their callers, runs the vision tower once for
-/// images that go into one run, and once for the same image, however often it waits.
+/// images that go into one run, and once for the same image, however often it waits. Where memory does not suffice for a run of several
+/// images, runs are smaller from then on; where not for one image, that waits for the engine to find some (<see cref="NeedsMemory"/>).
 /// </summary>
 /// <remarks>
 /// It works when the engine asks, on the engine's thread, or ahead of it on a thread of its own. On a CPU the two would share the same cores:
@@ -18,13 +18,12 @@ internal sealed class VisionStage
     readonly EngineQueue _queue;
     readonly VisionCache _cache;
     readonly EngineTimes _times;
+    readonly EngineHooks _hooks;
+    readonly VisionWork _work;
     readonly CancellationToken _stopping;
     readonly int _most;
-    readonly long _runValues;
-
-    // Done, and not taken yet.
-    readonly BlockingCollection<Generation> _ready;
     readonly Task? _ahead;
+    long _runValues;
 
     /// <param name="model">The model.</param>
     /// <param name="queue">Captions that wait.</param>
@@ -33,12 +32,14 @@ internal sealed class VisionStage
     /// <param name="most">Captions whose features may be there before they are taken.</param>
     /// <param name="runValues">Values that a run for several images may take in: its workspace is proportional to them.</param>
     /// <param name="ahead">Whether to work ahead, on a thread of its own.</param>
+    /// <param name="hooks">Who is told of what.</param>
     /// <param name="stopping">Ends all work.</param>
     public VisionStage(
-        LoadedModel model, EngineQueue queue, VisionCache cache, EngineTimes times, int most, long runValues, bool ahead, CancellationToken stopping)
+        LoadedModel model, EngineQueue queue, VisionCache cache, EngineTimes times, int most, long runValues, bool ahead, EngineHooks hooks,
+        CancellationToken stopping)
     {
-        (_model, _queue, _cache, _times, _most, _runValues, _stopping) = (model, queue, cache, times, most, runValues, stopping);
-        _ready = ahead ? new BlockingCollection<Generation>(most) : [];
+        (_model, _queue, _cache, _times, _most, _runValues, _hooks, _stopping) = (model, queue, cache, times, most, runValues, hooks, stopping);
+        _work = new VisionWork(ahead ? most : int.MaxValue, stopping);
         if (ahead)
             _ahead = Task.Factory.StartNew(WorkAhead, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
@@ -46,30 +47,52 @@ internal sealed class VisionStage
     // With cross-attention the tower writes keys and values into a slot, so there must be one: the engine runs it there.
     bool SeesIntoSlot => _model.Family.Shape.CrossLength > 0;
 
+    /// <summary>Whether the last <see cref="Take"/> found none because memory has not sufficed for a run: <see cref="TryAgain"/> when there is more.</summary>
+    public bool NeedsMemory { get; private set; }
+
     /// <summary>The next caption whose image features are there, or, with cross-attention, are to be made in its slot.</summary>
     /// <param name="wait">Whether to wait for one.</param>
-    /// <returns>Null if there is none; after waiting, if there will never be one.</returns>
+    /// <returns>Null if there is none; after waiting, if there will never be one, or not before there is more memory.</returns>
     public Generation? Take(bool wait)
     {
-        Generation? ready;
-        if (_ahead is not null)
-            return _ready.TryTake(out ready, wait ? Timeout.Infinite : 0) ? ready : null;
+        while (true)
+        {
+            var ready = _work.TakeReady(wait && _ahead is not null, out bool needsMemory);
+            NeedsMemory = needsMemory;
+            if (ready is not null || needsMemory || _ahead is not null)
+                return ready;
 
-        while (!_ready.TryTake(out ready))
-            if (wait ? _queue.WaitAndTake(out var first) : _queue.TryTake(out first))
-                RunWithOthers(first);
+            if (_work.TryTakeRun(out var batch))
+                Run(Cut(batch));
+            else if (wait ? _queue.WaitAndTake(out var first) : _queue.TryTake(out first))
+                AddWithOthers(first);
             else
                 return null;
-        return ready;
+        }
+    }
+
+    /// <summary>Makes the run that memory has not sufficed for once more, on the caller's thread. What does not fit now fails.</summary>
+    /// <returns>Whether it fits.</returns>
+    public bool TryAgain()
+    {
+        if (!_work.TryTakeStarved(out var batch))
+            return false;   // nobody waits for it any more
+        try
+        {
+            return Run(batch, again: true);
+        }
+        finally
+        {
+            _work.Resume();
+        }
     }
 
     /// <summary>After the stop: waits for its thread, and fails what nobody will take.</summary>
     public void End(Exception error)
     {
         _ahead?.GetAwaiter().GetResult();
-        while (_ready.TryTake(out var generation))
+        foreach (var generation in _work.TakeAll())
             generation.Fail(error);
-        _ready.Dispose();
     }
 
     void WorkAhead()
@@ -77,15 +100,21 @@ internal sealed class VisionStage
         try
         {
             while (_queue.WaitAndTake(out var first))
-                RunWithOthers(first);
+            {
+                AddWithOthers(first);
+                while (_work.WaitAndTakeRun(out var batch))
+                    Run(Cut(batch));
+            }
+            _work.End();
         }
-        finally
+        catch (Exception e)
         {
-            _ready.CompleteAdding();
+            // No caption's own: the engine ends by it when it next looks for one.
+            _work.End(e);
         }
     }
 
-    void RunWithOthers(Generation first)
+    void AddWithOthers(Generation first)
     {
         List<Generation> batch = [first];
         try
@@ -98,7 +127,7 @@ internal sealed class VisionStage
             Fail(batch, e);
             return;
         }
-        Run(batch);
+        _work.AddRun(batch);
     }
 
     /// <summary>Takes the next captions that go into one run with the first: the same image, or such as stack with it.</summary>
@@ -122,28 +151,78 @@ internal sealed class VisionStage
             && (IsThere(next)
                 || _model.Family.SharedVisionInputs is { } shared && values + Values(next) <= _runValues
                 && first.Inputs.Vision.Skip(1).Concat(next.Inputs.Vision).All(run => JoinedVisionRun.CanJoin(first.Inputs.Vision[0], run, shared)));
-
-        static long Values(Generation generation) => generation.Inputs.Vision.Sum(JoinedVisionRun.Values);
     }
 
-    void Run(List<Generation> batch)
+    static long Values(Generation generation) => generation.Inputs.Vision.Sum(JoinedVisionRun.Values);
+
+    /// <summary>A caption of each image, in order.</summary>
+    static List<Generation> Images(List<Generation> batch) => [.. batch.DistinctBy(generation => generation.ImageKey ?? (object)generation)];
+
+    /// <summary>As many images of a batch as one run may be for, at least one; the others are the next run.</summary>
+    List<Generation> Cut(List<Generation> batch)
+    {
+        var images = Images(batch);
+        int count = Fitting(images);
+        if (count == images.Count)
+            return batch;
+
+        var now = images[..count];
+        var of = batch.ToLookup(generation => now.Exists(image => image == generation || image.ImageKey is { } key && generation.ImageKey == key));
+        _work.AddRun([.. of[false]]);
+        return [.. of[true]];
+    }
+
+    /// <summary>How many images, from the first on, may go into one run.</summary>
+    int Fitting(List<Generation> images)
+    {
+        int count = 1;
+        for (long values = Values(images[0]); count < images.Count && (values += Values(images[count])) <= _runValues; count++) ;
+        return count;
+    }
+
+    /// <param name="batch">Captions of images that go into one run.</param>
+    /// <param name="again">Whether it has waited for memory, and has all that there is.</param>
+    /// <returns>Whether their features are there.</returns>
+    bool Run(List<Generation> batch, bool again = false)
     {
         foreach (var generation in batch)
             generation.Begin();
         try
         {
             Compute(batch);
+            return true;
         }
-        catch (Exception) when (batch.Count > 1 && !_stopping.IsCancellationRequested)
+        catch (Exception e) when (!again && EngineErrors.IsOutOfMemory(e) && !_stopping.IsCancellationRequested)
+        {
+            GoOnWithLess(batch);
+        }
+        catch (Exception e) when (batch.Count > 1 && !EngineErrors.IsOutOfMemory(e) && !_stopping.IsCancellationRequested)
         {
             // Whose fault it is shows when each runs alone.
-            foreach (var generation in batch)
-                Run([generation]);
+            foreach (var generation in Enumerable.Reverse(batch))
+                _work.AddRun([generation]);
         }
         catch (Exception e)
         {
             Fail(batch, e);
         }
+        return false;
+    }
+
+    /// <summary>Memory has not sufficed for a run: half of it is tried, now and in all runs to come. One image waits until there is more.</summary>
+    void GoOnWithLess(List<Generation> batch)
+    {
+        var images = Images(batch);
+        if (images.Count == 1)
+        {
+            _work.Starve(batch);
+            return;
+        }
+
+        _runValues = images.Sum(Values) / 2;
+        int fitting = Fitting(images);
+        _work.AddRun(batch);
+        _hooks.VisionRunReduced?.Invoke(images.Count, fitting);
     }
 
     void Fail(List<Generation> batch, Exception e)
@@ -161,22 +240,21 @@ internal sealed class VisionStage
         if (SeesIntoSlot)
         {
             batch[0].Wait();
-            _ready.Add(batch[0], _stopping);
+            _work.AddReady(batch[0]);
             return;
         }
 
         long start = Stopwatch.GetTimestamp();
-        if (batch is [var one] && _cache.TryGet(one.ImageKey, out var known))
+        if (batch is [var one] && _cache.Contains(one.ImageKey) && _cache.TryGet(one.ImageKey, out var known))
         {
             Hand(one, known);
             return;
         }
 
         // Each image once.
-        var images = batch.DistinctBy(generation => generation.ImageKey ?? (object)generation).ToList();
-        var features = images.Count == 1 ? [Run(images[0].Inputs.Vision, batch)] : RunJoined(images, batch);
-        if (batch.Count > 1)
-            _cache.Count(hits: batch.Count - images.Count, misses: images.Count);
+        var images = Images(batch);
+        var features = images.Count == 1 ? [Run(images[0].Inputs.Vision, batch, 1)] : RunJoined(images, batch);
+        _cache.Count(hits: batch.Count - images.Count, misses: images.Count);
 
         var elapsed = Stopwatch.GetElapsedTime(start);
         foreach (var (image, made) in images.Zip(features))
@@ -195,7 +273,7 @@ internal sealed class VisionStage
     List<VisionFeatures> RunJoined(List<Generation> images, List<Generation> batch)
     {
         var joined = JoinedVisionRun.Join([.. images.SelectMany(image => image.Inputs.Vision)], _model.Family.SharedVisionInputs!);
-        var all = Run([joined], batch).Features;
+        var all = Run([joined], batch, images.Count).Features;
 
         var (features, first) = (new List<VisionFeatures>(), 0);
         foreach (var image in images)
@@ -207,7 +285,7 @@ internal sealed class VisionStage
         return features;
     }
 
-    VisionFeatures Run(IReadOnlyList<Models.VisionRun> runs, List<Generation> batch)
+    VisionFeatures Run(IReadOnlyList<Models.VisionRun> runs, List<Generation> batch, int images)
     {
         // Ended early only when nobody waits for any of it.
         using var runOptions = new RunOptions();
@@ -221,6 +299,7 @@ internal sealed class VisionStage
         long start = Stopwatch.GetTimestamp();
         try
         {
+            _hooks.BeforeRun?.Invoke("vision", images);
             return new VisionFeatures(VisionGraph.Run(_model.Vision, _model.Family, runs, null, 0, runOptions, ending.Token));
         }
         finally
@@ -239,6 +318,6 @@ internal sealed class VisionStage
         generation.Features = features;
         generation.ReleaseImages();
         generation.Wait();
-        _ready.Add(generation, _stopping);
+        _work.AddReady(generation);
     }
 }

@@ -10,7 +10,7 @@ internal sealed class EngineTelemetry : IDisposable
     readonly Meter _meter;
     readonly TagList _tags;
     readonly Histogram<double> _request, _firstToken, _nextTokens;
-    readonly Counter<long> _images, _failures, _reductions;
+    readonly Counter<long> _images, _failures, _slotReductions, _visionReductions;
     volatile Engine? _engine;
 
     /// <param name="meters">Where meters come from; null makes one that is disposed with this.</param>
@@ -31,7 +31,9 @@ internal sealed class EngineTelemetry : IDisposable
             "Time for each token after the first.", tags: null, GenAi.NextTokens);
         _images = _meter.CreateCounter<long>("medvlm.images", "{image}", "Images that were captioned.");
         _failures = _meter.CreateCounter<long>("medvlm.failures", "{request}", "Requests that failed, cancelled ones left out.");
-        _reductions = _meter.CreateCounter<long>("medvlm.slots.reductions", "{reduction}", "Times that slots were given up for want of memory.");
+        _slotReductions = _meter.CreateCounter<long>("medvlm.slots.reductions", "{reduction}", "Times that slots were given up for want of memory.");
+        _visionReductions = _meter.CreateCounter<long>("medvlm.vision_run.reductions", "{reduction}",
+            "Times that runs of the vision tower for several images were made smaller for want of memory.");
 
         Observe("medvlm.queue.length", "{request}", "Requests that wait for a slot.", engine => engine.Gate.Waiting + engine.QueueLength);
         Observe("medvlm.slots.used", "{slot}", "Slots that a caption is decoded in.", engine => engine.Running);
@@ -76,14 +78,22 @@ internal sealed class EngineTelemetry : IDisposable
     /// <summary>Memory did not suffice, and the engine goes on with fewer slots.</summary>
     /// <param name="from">Slots before.</param>
     /// <param name="to">Slots from now on.</param>
-    public void SlotsReduced(int from, int to)
+    public void SlotsReduced(int from, int to) => Reduced(_slotReductions, "medvlm.slots.before", from, "medvlm.slots.after", to);
+
+    /// <summary>Memory did not suffice for a run of the vision tower, and the engine goes on with smaller ones.</summary>
+    /// <param name="from">Images of the run that was too large.</param>
+    /// <param name="to">Those of them that the next run is for.</param>
+    public void VisionRunReduced(int from, int to) =>
+        Reduced(_visionReductions, "medvlm.vision_run.before", from, "medvlm.vision_run.after", to);
+
+    void Reduced(Counter<long> counter, string before, int from, string after, int to)
     {
-        if (!_reductions.Enabled)
+        if (!counter.Enabled)
             return;
         var tags = _tags;
-        tags.Add("medvlm.slots.before", from);
-        tags.Add("medvlm.slots.after", to);
-        _reductions.Add(1, tags);
+        tags.Add(before, from);
+        tags.Add(after, to);
+        counter.Add(1, tags);
     }
 
     /// <summary>Reports nothing any more. A meter of a factory lives on with that.</summary>

@@ -110,6 +110,115 @@ public sealed class VisionStageTests
         Assert.IsType<MedVlmException>(all[1].Error);
     }
 
+    [Theory]
+    [InlineData(8, 8, new int[0], 2), InlineData(8, 4, new[] { 4 }, 4), InlineData(8, 1, new[] { 4, 2, 1 }, 16), InlineData(5, 3, new[] { 2 }, 9)]
+    public async Task A_run_that_memory_does_not_suffice_for_is_halved_and_runs_to_come_with_it(int most, int fits, int[] images, int runs)
+    {
+        await using var captioner = await LoadAsync("smolvlm");
+        var (reduced, made, all) = (new List<(int From, int To)>(), 0, Enumerable.Range(0, 16).Select(seed => Generation(Prepare(captioner, seed, side: 40))).ToList());
+        var stage = Stage(captioner, out var queue, out _, cacheBytes: 0, most, hooks: new EngineHooks(
+            VisionRunReduced: (from, to) => reduced.Add((from, to)),
+            BeforeRun: (_, images) => made += images > fits ? throw new OutOfMemoryException("Tests have taken it.") : 1));
+
+        all.ForEach(queue.Add);
+        var taken = all.ConvertAll(_ => stage.Take(wait: false)!);
+
+        Assert.Equal(all, taken);
+        Assert.Equal(images.Prepend(most).Zip(images), reduced);
+        Assert.Equal(runs, made);
+        Assert.False(stage.NeedsMemory);
+    }
+
+    [Fact]
+    public async Task One_image_that_memory_does_not_suffice_for_waits_and_so_do_those_behind_it()
+    {
+        await using var captioner = await LoadAsync("smolvlm");
+        using var cancel = new CancellationTokenSource();
+        bool enough = false;
+        var stage = Stage(captioner, out var queue, out _, cacheBytes: 64 << 20, hooks: new EngineHooks(
+            BeforeRun: (_, _) => { if (!enough) throw new OutOfMemoryException("Tests have taken it."); }));
+        Generation[] all = [.. "aabbcd".Select((key, i) => Generation(Prepare(captioner, key, side: 40), new ImageKey($"{key}"), cancel: i is 1 or 4 ? cancel : null))];
+        foreach (var generation in all)
+            queue.Add(generation);
+
+        Assert.Null(stage.Take(wait: true));
+        Assert.True(stage.NeedsMemory);
+        Assert.Null(stage.Take(wait: false));
+
+        // Those that are given up meanwhile end at once, also behind it.
+        await cancel.CancelAsync();
+        Assert.All([all[1], all[4]], generation => Assert.IsAssignableFrom<OperationCanceledException>(generation.Error));
+        Assert.All([all[1], all[4]], generation => Assert.Empty(generation.Inputs.Vision));
+
+        enough = true;
+        Assert.True(stage.TryAgain());
+        Assert.Equal([all[0], all[2], all[3], all[5]], Enumerable.Range(0, 4).Select(_ => stage.Take(wait: false)));
+        Assert.Null(stage.Take(wait: false));
+        Assert.False(stage.NeedsMemory);
+    }
+
+    [Fact]
+    public async Task What_does_not_fit_at_its_second_try_fails_and_the_next_has_its_own()
+    {
+        await using var captioner = await LoadAsync("smolvlm");
+        var stage = Stage(captioner, out var queue, out _, cacheBytes: 64 << 20, most: 2, hooks: new EngineHooks(
+            BeforeRun: (_, _) => throw new OutOfMemoryException("Tests have taken it.")));
+        Generation[] all = [.. "aab".Select(key => Generation(Prepare(captioner, key, side: 40), new ImageKey($"{key}")))];
+        foreach (var generation in all)
+            queue.Add(generation);
+
+        Assert.Null(stage.Take(wait: true));
+        Assert.False(stage.TryAgain());
+        Assert.All(all[..2], generation => Assert.IsType<InsufficientMemoryException>(generation.Error));
+        Assert.Null(all[2].Error);
+
+        Assert.Null(stage.Take(wait: true));
+        Assert.True(stage.NeedsMemory);
+        Assert.False(stage.TryAgain());
+        Assert.IsType<InsufficientMemoryException>(all[2].Error);
+        Assert.Null(stage.Take(wait: false));
+        Assert.False(stage.TryAgain());
+    }
+
+    [Fact]
+    public async Task A_run_that_nobody_waits_for_any_more_holds_up_none()
+    {
+        await using var captioner = await LoadAsync("smolvlm");
+        using var cancel = new CancellationTokenSource();
+        int runs = 0;
+        var stage = Stage(captioner, out var queue, out _, cacheBytes: 0, most: 1, hooks: new EngineHooks(
+            BeforeRun: (_, _) => { if (runs++ == 0) throw new OutOfMemoryException("Tests have taken it."); }));
+        Generation[] all = [Generation(Prepare(captioner, 0, side: 40), cancel: cancel), Generation(Prepare(captioner, 1, side: 40))];
+        foreach (var generation in all)
+            queue.Add(generation);
+        Assert.Null(stage.Take(wait: true));
+
+        await cancel.CancelAsync();
+
+        Assert.False(stage.TryAgain());
+        Assert.Same(all[1], stage.Take(wait: true));
+    }
+
+    [Fact]
+    public async Task An_error_that_is_no_captions_own_ends_the_thread_and_whoever_takes_from_it()
+    {
+        await using var captioner = await LoadAsync("smolvlm");
+        using var stop = new CancellationTokenSource();
+        var queue = new EngineQueue();
+        Generation[] all = [.. Enumerable.Range(0, 3).Select(seed => Generation(Prepare(captioner, seed, side: 40)))];
+        foreach (var generation in all)
+            queue.Add(generation);
+        var stage = new VisionStage(captioner.Model, queue, new VisionCache(0), new EngineTimes(), most: 2, long.MaxValue, ahead: true, new EngineHooks(
+            VisionRunReduced: (_, _) => throw new InvalidDataException("A logger is broken."),
+            BeforeRun: (_, _) => throw new OutOfMemoryException("Tests have taken it.")), stop.Token);
+
+        Assert.Equal("A logger is broken.", Assert.Throws<InvalidDataException>(() => stage.Take(wait: true)).Message);
+        stage.End(new MedVlmException("The engine has ended."));
+
+        Assert.All(all[..2], generation => Assert.Equal("The engine has ended.", generation.Error?.Message));
+        Assert.Equal(1, queue.Count);
+    }
+
     static async Task<MedicalCaptioner> LoadAsync(string family)
     {
         var name = GoldenCase.Names().FirstOrDefault(name => name.StartsWith(family + "/", StringComparison.Ordinal));
@@ -117,10 +226,10 @@ public sealed class VisionStageTests
         return await MedicalCaptioner.LoadAsync(GoldenCase.Load(name!).ToOptions(), cancellationToken: Token);
     }
 
-    static VisionStage Stage(MedicalCaptioner captioner, out EngineQueue queue, out EngineTimes times, long cacheBytes, int most = 8, long runValues = long.MaxValue)
+    static VisionStage Stage(MedicalCaptioner captioner, out EngineQueue queue, out EngineTimes times, long cacheBytes, int most = 8, long runValues = long.MaxValue, EngineHooks? hooks = null)
     {
         (queue, times) = (new EngineQueue(), new EngineTimes());
-        return new VisionStage(captioner.Model, queue, new VisionCache(cacheBytes), times, most, runValues, ahead: false, Token);
+        return new VisionStage(captioner.Model, queue, new VisionCache(cacheBytes), times, most, runValues, ahead: false, hooks ?? new(), Token);
     }
 
     static MedVlm.Models.ModelInputs Prepare(MedicalCaptioner captioner, int seed, int side)
