@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using MedVlm.Checkpoints;
 using MedVlm.Devices;
 using MedVlm.Inference;
+using MedVlm.Kernels;
 using MedVlm.Telemetry;
 using MedVlm.Tokenizers;
 using Microsoft.Extensions.Logging;
@@ -106,6 +107,9 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
 
         /// <summary>Runs the graphs of a GPU on the CPU: for tests.</summary>
         public bool EmulateCuda { get; init; }
+
+        /// <summary>Whether the operators of <see cref="CustomOperators"/> are used on a CPU: for tests.</summary>
+        public bool IntegerKernels { get; init; } = CustomOperators.AreSupported;
     }
 
     /// <summary>The same, with what no option sets.</summary>
@@ -130,7 +134,8 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
                 var choice = settings.ChooseDevice(options.Device);
                 return (LoadedModel.Load(
                     folder, adapter, checkpoint => ModelPlanner.SourceOf(options, checkpoint),
-                    new RuntimeSettings(options.Threads) { Precision = options.Precision, EmulateCuda = settings.EmulateCuda }, cancellationToken,
+                    new RuntimeSettings(options.Threads) { Precision = options.Precision, EmulateCuda = settings.EmulateCuda, IntegerKernels = settings.IntegerKernels },
+                    cancellationToken,
                     (family, notes, tensors) => ModelPlanner.Plan(options, choice.Device, family, notes, tensors)), choice);
             },
             cancellationToken).ConfigureAwait(false);

@@ -30,7 +30,8 @@ internal sealed class LoadedModel : IDisposable
         Precision = Plan?.Require().Precision ?? (settings.Precision == Precision.Auto ? Precision.Fp32 : settings.Precision);
 
         var graphs = ModelGraphs.Build(
-            Family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)), Precision, device);
+            Family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)), Precision, device,
+            settings.IntegerKernels);
         Embeddings = new TokenEmbeddings(
             tensors[graphs.TokenEmbedding], graphs.PositionEmbedding is { } positions ? tensors[positions] : null);
 

@@ -16,11 +16,14 @@ internal sealed record ModelGraphs(GraphBuilder Vision, GraphBuilder Decoder, st
     /// <param name="tensors">Names and shapes of the checkpoint's tensors.</param>
     /// <param name="precision">Number format of the weights.</param>
     /// <param name="device">What they are to run on.</param>
+    /// <param name="integerKernels">Whether the operators of <see cref="CustomOperators"/> are used on a CPU; null where the processor can.</param>
     /// <exception cref="CheckpointException">A tensor is missing, has another shape, or belongs to nothing.</exception>
-    public static ModelGraphs Build(ModelFamily family, IReadOnlyDictionary<string, WeightInfo> tensors, Precision precision = Precision.Fp32, DeviceKind device = DeviceKind.Cpu)
+    public static ModelGraphs Build(
+        ModelFamily family, IReadOnlyDictionary<string, WeightInfo> tensors, Precision precision = Precision.Fp32, DeviceKind device = DeviceKind.Cpu,
+        bool? integerKernels = null)
     {
         var catalog = new WeightCatalog(tensors);
-        var (vision, decoder) = Formats(precision, device);
+        var (vision, decoder) = Formats(precision, device, integerKernels);
         var graphs = new ModelGraphs(
             VisionGraph.Build(family, catalog.Root, vision), DecoderGraph.Build(family, catalog.Root, decoder),
             family.TokenEmbedding(catalog.Root).OnHost(family.Shape.VocabSize, family.Shape.HiddenSize),
@@ -34,7 +37,7 @@ internal sealed record ModelGraphs(GraphBuilder Vision, GraphBuilder Decoder, st
     /// no faster than FP32 (docs/precision.md): there INT4 takes the INT8 that is. On CUDA attention has no FP32 kernel, and quantised
     /// weights are widened as they are multiplied.
     /// </summary>
-    public static (GraphFormat Vision, GraphFormat Decoder) Formats(Precision precision, DeviceKind device)
+    public static (GraphFormat Vision, GraphFormat Decoder) Formats(Precision precision, DeviceKind device, bool? integerKernels = null)
     {
         return (device, precision) switch
         {
@@ -47,7 +50,7 @@ internal sealed record ModelGraphs(GraphBuilder Vision, GraphBuilder Decoder, st
             _ => throw new System.Diagnostics.UnreachableException(),
         };
 
-        static GraphFormat OnCpu(LinearFormat linears) => new(linears, ElementType.Float32, CustomOperators.AreSupported);
+        GraphFormat OnCpu(LinearFormat linears) => new(linears, ElementType.Float32, integerKernels ?? CustomOperators.AreSupported);
 
         static (GraphFormat, GraphFormat) Both(LinearFormat linears, ElementType floats) => (new(linears, floats), new(linears, floats));
     }

@@ -1,4 +1,5 @@
 using MedVlm.Checkpoints.Quantised;
+using MedVlm.Kernels;
 using Microsoft.ML.OnnxRuntime;
 
 namespace MedVlm.Inference;
@@ -13,6 +14,9 @@ internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolde
 
     /// <summary>Runs the graphs of a plan for CUDA on the CPU, slowly: that is how tests see what they compute without a GPU.</summary>
     public bool EmulateCuda { get; init; }
+
+    /// <summary>Whether the operators of <see cref="CustomOperators"/> are used on a CPU.</summary>
+    public bool IntegerKernels { get; init; } = CustomOperators.AreSupported;
 
     /// <summary>Where quantised weights are kept.</summary>
     public QuantisedCache Cache { get; init; } = QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable);
