@@ -74,7 +74,7 @@ internal static class QuantisedLinearWords
             [("K", x.Width), ("N", outputs), ("bits", bits), ("block_size", Int4Quantiser.BlockSize), ("accuracy_level", half ? 0 : 4)],
             GraphBuilder.Microsoft, w.Path);
 
-        Tensor? Part(WeightPart part) => w.Quantised(graph, part, outputs, x.Width, size);
+        Tensor? Part(WeightPart part) => w.Quantised(graph, part, outputs, x.Width, size, bits == 4 ? x.Norm : null);
     }
 
     /// <summary>Each row as uint8, its largest magnitude farthest from the middle, and that magnitude [..., 1].</summary>

@@ -6,6 +6,9 @@ namespace MedVlm.Graphs;
 /// <param name="Width">Size of the last dimension, where a word needs it to check a weight; 0 where it is not known.</param>
 internal sealed record Tensor(GraphBuilder Graph, string Name, int Width)
 {
+    /// <summary>The norm that made it; null if another word did.</summary>
+    public NormUse? Norm { get; init; }
+
     public static Tensor operator +(Tensor a, Tensor b) => a.Graph.Node("Add", [a, b], a.Width);
 
     public static Tensor operator -(Tensor a, Tensor b) => a.Graph.Node("Sub", [a, b], a.Width);

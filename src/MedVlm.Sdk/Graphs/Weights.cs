@@ -9,7 +9,9 @@ namespace MedVlm.Graphs;
 /// <param name="StoredName">Name of the tensor in the checkpoint.</param>
 /// <param name="Shape">Shape that the graph sees: the stored one, another with as many elements, or that of the part.</param>
 /// <param name="Part">The weight in floating point, or a part of its quantised form.</param>
-internal sealed record WeightUse(string Initializer, string StoredName, long[] Shape, WeightPart Part = WeightPart.Float32)
+/// <param name="InputNorm">The norm that makes what a weight in 4 bits multiplies; null where another word does.</param>
+internal sealed record WeightUse(
+    string Initializer, string StoredName, long[] Shape, WeightPart Part = WeightPart.Float32, NormUse? InputNorm = null)
 {
     /// <summary>Type that the graph sees.</summary>
     public ElementType Type => Part.Dtype switch
@@ -99,11 +101,17 @@ internal sealed class Weights(WeightCatalog catalog, string path, string hostSuf
     }
 
     /// <summary>A part of the quantised form of the weight [outputs, inputs] of this name.</summary>
-    public Tensor Quantised(GraphBuilder graph, WeightPart part, long outputs, long inputs, string? size)
+    /// <param name="graph">Graph that uses it.</param>
+    /// <param name="part">The part.</param>
+    /// <param name="outputs">Rows of the weight.</param>
+    /// <param name="inputs">Columns of the weight.</param>
+    /// <param name="size">The expression behind the rows, for the message of a mismatch.</param>
+    /// <param name="inputNorm">The norm that makes what it multiplies, where the quantiser is to know.</param>
+    public Tensor Quantised(GraphBuilder graph, WeightPart part, long outputs, long inputs, string? size, NormUse? inputNorm = null)
     {
         var stored = $"{path}.weight";
         catalog.Require(stored, [outputs, inputs], Reason(size));
-        return graph.Weight(new WeightUse($"{stored}/{part}", stored, part.Shape(outputs, inputs), part));
+        return graph.Weight(new WeightUse($"{stored}/{part}", stored, part.Shape(outputs, inputs), part, inputNorm));
     }
 
     /// <summary>The tensor of this very name, for the host to read, where others have one below it.</summary>

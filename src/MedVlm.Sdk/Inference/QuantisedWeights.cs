@@ -35,7 +35,11 @@ internal sealed class QuantisedWeights : WeightSource
         IReadOnlyDictionary<string, LoraDelta> deltas, string model, CancellationToken cancellationToken)
     {
         var wanted = uses.DistinctBy(use => use.Initializer).Select(use => new QuantisedTensor(
-            use.Initializer, tensors[use.StoredName], deltas.GetValueOrDefault(use.StoredName), use.Part, use.Shape)).ToList();
+            use.Initializer, tensors[use.StoredName], deltas.GetValueOrDefault(use.StoredName), use.Part, use.Shape)
+        {
+            Gain = use.InputNorm is { } norm ? tensors[norm.Gain] : null,
+            Shift = use.InputNorm?.Shift is { } shift ? tensors[shift] : null,
+        }).ToList();
         var anyFile = tensors.Values.First().File;
         try
         {

@@ -72,7 +72,7 @@ internal static class QualityCommand
                 back[j] = numbers[j] * scale;
             int8 += Square(TensorPrimitives.Distance<float>(row, back));
 
-            Int4Quantiser.Quantise(row, packed, scales, zeroPoints);
+            Int4Quantiser.Quantise(row, [], packed, scales, zeroPoints);
             for (int j = 0; j < inputs; j++)
                 back[j] = Dequantise(packed, scales, zeroPoints, j);
             int4 += Square(TensorPrimitives.Distance<float>(row, back));

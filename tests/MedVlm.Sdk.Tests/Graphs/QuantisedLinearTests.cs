@@ -56,7 +56,7 @@ public sealed class QuantisedLinearTests
         var (packed, scales, zeroPoints) = (new byte[blocks * 16], new float[blocks], new byte[(blocks + 1) / 2]);
         for (int output = 0; output < outputs; output++)
         {
-            Int4Quantiser.Quantise(w.AsSpan(output * inputs, inputs), packed, scales, zeroPoints);
+            Int4Quantiser.Quantise(w.AsSpan(output * inputs, inputs), [], packed, scales, zeroPoints);
             for (int row = 0; row < rows; row++)
             {
                 double expected = bias[output], magnitude = 0;

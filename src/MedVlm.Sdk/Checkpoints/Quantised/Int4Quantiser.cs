@@ -7,6 +7,7 @@ namespace MedVlm.Checkpoints.Quantised;
 /// <summary>
 /// INT4 by blocks of 32: each weight becomes a number from 0 to 15, and <c>(number - zero point) · scale</c> gives it back. Scale and zero
 /// point are those that leave the least squared error, found by search; rounding over the block's range is the first of the candidates.
+/// The error of a weight counts as much as the input that it is multiplied by is large, where that is known.
 /// </summary>
 internal static class Int4Quantiser
 {
@@ -22,21 +23,25 @@ internal static class Int4Quantiser
 
     /// <summary>Quantises one row of weights.</summary>
     /// <param name="weights">The weights of one output.</param>
+    /// <param name="errorWeights">Mean square of each input; empty where it is not known, and all count alike.</param>
     /// <param name="values">Receives <see cref="BlockBytes"/> for each block.</param>
     /// <param name="scales">Receives one for each block.</param>
     /// <param name="zeroPoints">Receives half a byte for each block.</param>
     /// <returns>False where a weight is not finite.</returns>
-    public static bool Quantise(ReadOnlySpan<float> weights, Span<byte> values, Span<float> scales, Span<byte> zeroPoints)
+    public static bool Quantise(ReadOnlySpan<float> weights, ReadOnlySpan<float> errorWeights, Span<byte> values, Span<float> scales, Span<byte> zeroPoints)
     {
         zeroPoints.Clear();
-        Span<float> padded = stackalloc float[BlockSize];
+        Span<float> padded = stackalloc float[BlockSize], paddedErrors = stackalloc float[BlockSize];
+        paddedErrors.Fill(1);
         for (int block = 0; block < scales.Length; block++)
         {
             // Zeros behind the last weight cost no error: the zero point stands for them exactly.
             var rest = weights[(block * BlockSize)..];
             padded.Clear();
             rest[..Math.Min(rest.Length, BlockSize)].CopyTo(padded);
-            scales[block] = QuantiseBlock(padded, values.Slice(block * BlockBytes, BlockBytes), out int zeroPoint);
+            if (!errorWeights.IsEmpty)
+                Share(errorWeights[(block * BlockSize)..], paddedErrors);
+            scales[block] = QuantiseBlock(padded, paddedErrors, values.Slice(block * BlockBytes, BlockBytes), out int zeroPoint);
             if (float.IsNaN(scales[block]))
                 return false;
             zeroPoints[block / 2] |= (byte)(zeroPoint << (block % 2 * 4));
@@ -44,8 +49,18 @@ internal static class Int4Quantiser
         return true;
     }
 
+    /// <summary>Of the block's largest; all alike where that says nothing.</summary>
+    static void Share(ReadOnlySpan<float> errorWeights, Span<float> shares)
+    {
+        errorWeights = errorWeights[..Math.Min(errorWeights.Length, BlockSize)];
+        float largest = TensorPrimitives.Max(errorWeights);
+        shares.Fill(1);
+        if (largest > 0 && float.IsFinite(largest))
+            TensorPrimitives.Divide(errorWeights, largest, shares);
+    }
+
     /// <returns>The scale; NaN where a weight is not finite.</returns>
-    static float QuantiseBlock(ReadOnlySpan<float> weights, Span<byte> values, out int zeroPoint)
+    static float QuantiseBlock(ReadOnlySpan<float> weights, ReadOnlySpan<float> errorWeights, Span<byte> values, out int zeroPoint)
     {
         zeroPoint = (Largest + 1) / 2;
         float largest = MathF.Abs(TensorPrimitives.MaxMagnitude(weights));
@@ -53,7 +68,7 @@ internal static class Int4Quantiser
             return float.NaN;
 
         // In [-1, 1], so that no square overflows or vanishes.
-        var block = new Block(weights, largest);
+        var block = new Block(weights, errorWeights, largest);
         float low = MathF.Min(block.Min, 0), high = MathF.Max(block.Max, 0), step = (high - low) / Largest;
         if (largest / Largest == 0)
         {
@@ -81,8 +96,8 @@ internal static class Int4Quantiser
     /// <summary>Numbers of a block: those nearest to weight / <paramref name="Rounding"/>.</summary>
     /// <param name="Rounding">The scale that they were rounded by.</param>
     /// <param name="ZeroPoint">The number that means zero.</param>
-    /// <param name="Scale">The scale that fits them best (least squares).</param>
-    /// <param name="Gain">By how much the squared error with it is below that of all zeros.</param>
+    /// <param name="Scale">The scale that fits them best (weighted least squares).</param>
+    /// <param name="Gain">By how much the weighted squared error with it is below that of all zeros.</param>
     readonly record struct Fit(float Rounding, int ZeroPoint, float Scale, float Gain);
 
     /// <summary>32 weights in registers.</summary>
@@ -90,25 +105,31 @@ internal static class Int4Quantiser
     {
         readonly Vector256<float> _a, _b, _c, _d;
 
-        public Block(ReadOnlySpan<float> weights, float largest)
+        // What each error counts.
+        readonly Vector256<float> _e, _f, _g, _h;
+
+        public Block(ReadOnlySpan<float> weights, ReadOnlySpan<float> errorWeights, float largest)
         {
             var divisor = Vector256.Create(largest == 0 ? 1 : largest);
             (_a, _b, _c, _d) = (
                 Vector256.Create(weights) / divisor, Vector256.Create(weights[8..]) / divisor, Vector256.Create(weights[16..]) / divisor,
                 Vector256.Create(weights[24..]) / divisor);
+            (_e, _f, _g, _h) = (
+                Vector256.Create(errorWeights), Vector256.Create(errorWeights[8..]), Vector256.Create(errorWeights[16..]), Vector256.Create(errorWeights[24..]));
         }
 
         public float Min => Least(Vector256.Min(Vector256.Min(_a, _b), Vector256.Min(_c, _d)));
 
         public float Max => -Least(-Vector256.Max(Vector256.Max(_a, _b), Vector256.Max(_c, _d)));
 
-        /// <summary>Rounds by a scale, and finds the scale that fits the numbers best: with w ≈ s·n it is Σwn / Σn², and the squared error Σw² - (Σwn)² / Σn².</summary>
+        /// <summary>Rounds by a scale, and finds the scale that fits the numbers best: with w ≈ s·n it is Σewn / Σen² for errors that count e, and the squared error Σew² - (Σewn)² / Σen².</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public Fit Fit(float rounding, int zeroPoint)
         {
             var (low, high, inverse) = (Vector256.Create(-(float)zeroPoint), Vector256.Create((float)(Largest - zeroPoint)), Vector256.Create(1 / rounding));
             var (a, b, c, d) = (Numbers(_a, inverse, low, high), Numbers(_b, inverse, low, high), Numbers(_c, inverse, low, high), Numbers(_d, inverse, low, high));
-            float products = Vector256.Sum(_a * a + _b * b + (_c * c + _d * d)), squares = Vector256.Sum(a * a + b * b + (c * c + d * d));
+            var (ea, eb, ec, ed) = (_e * a, _f * b, _g * c, _h * d);
+            float products = Vector256.Sum(_a * ea + _b * eb + (_c * ec + _d * ed)), squares = Vector256.Sum(a * ea + b * eb + (c * ec + d * ed));
             return squares == 0 ? new(rounding, zeroPoint, rounding, 0) : new(rounding, zeroPoint, products / squares, products * products / squares);
         }
 

@@ -25,7 +25,7 @@ internal sealed class QuantisedCache(string folder)
     public const string Model = "model", Scheme = "scheme", OutOfRange = "beyond_float16";
 
     // Raised with every change of the numbers or of the layout.
-    const string Version = "1";
+    const string Version = "2";
 
     const string TemporaryExtension = ".tmp", HashExtension = ".hash";
 
@@ -171,6 +171,9 @@ internal sealed class QuantisedCache(string folder)
                 AddStored(delta.B);
                 Add(delta.Scale.ToString("R", CultureInfo.InvariantCulture));
             }
+            foreach (var norm in (StoredTensor?[])[tensor.Gain, tensor.Shift])
+                if (norm is not null)
+                    AddStored(norm);
         }
         return Convert.ToHexStringLower(hash.GetHashAndReset())[..32];
 

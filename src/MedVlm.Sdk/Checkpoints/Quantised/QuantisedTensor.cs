@@ -8,6 +8,12 @@ namespace MedVlm.Checkpoints.Quantised;
 /// <param name="Shape">Shape of the result.</param>
 internal sealed record QuantisedTensor(string Name, StoredTensor Source, LoraDelta? Delta, WeightPart Part, long[] Shape)
 {
+    /// <summary>Gain of the norm that makes what the weight multiplies, [in]; null where none is known. INT4 weighs its errors by it.</summary>
+    public StoredTensor? Gain { get; init; }
+
+    /// <summary>Shift of that norm; null where it has none.</summary>
+    public StoredTensor? Shift { get; init; }
+
     /// <summary>Bytes of the result.</summary>
     public long Length { get; } = Shape.Aggregate((long)Part.Dtype.Bits / 8, (bytes, size) => checked(bytes * size));
 }

@@ -1,3 +1,5 @@
+using System.Numerics.Tensors;
+
 namespace MedVlm.Checkpoints.Quantised;
 
 /// <summary>Makes quantised tensors from stored ones: one weight after another, each on all cores, so that no more than one is in memory.</summary>
@@ -26,7 +28,7 @@ internal static unsafe class Quantiser
                         Int8(source, delta, (sbyte*)Data(WeightPart.Int8), (float*)Data(WeightPart.Int8Scale), cancellationToken);
                         break;
                     case WeightPart.Int4:
-                        Int4(source, delta, Data(WeightPart.Int4), parts, Data(WeightPart.Int4ZeroPoint), cancellationToken);
+                        Int4(source, delta, ErrorWeights(group.First()), Data(WeightPart.Int4), parts, Data(WeightPart.Int4ZeroPoint), cancellationToken);
                         break;
                     case WeightPart.Int8Blocks:
                         Int8Blocks(source, delta, Data(WeightPart.Int8Blocks), (Half*)Data(WeightPart.Int8BlockScale), cancellationToken);
@@ -116,22 +118,42 @@ internal static unsafe class Quantiser
             return true;
         }, cancellationToken);
 
+    /// <summary>
+    /// What the errors of each input's weights count: the mean square of the input, as far as it is known. A norm makes channels of mean square
+    /// gain² + shift² (docs/precision.md). Empty where nothing is known.
+    /// </summary>
+    static float[] ErrorWeights(QuantisedTensor tensor)
+    {
+        var weights = new float[tensor.Gain?.Elements ?? 0];
+        var numbers = new float[weights.Length];
+        foreach (var norm in (StoredTensor?[])[tensor.Gain, tensor.Shift])
+        {
+            if (norm is null)
+                continue;
+
+            Widen.ToFloat32(norm, 0, numbers);
+            TensorPrimitives.MultiplyAdd(numbers, numbers, weights, weights);
+        }
+        return weights;
+    }
+
     static void Int4(
-        StoredTensor source, LoraDelta? delta, byte* values, Dictionary<WeightPart, (QuantisedTensor, NativeBuffer Bytes)> parts, byte* zeroPoints,
+        StoredTensor source, LoraDelta? delta, float[] errorWeights, byte* values, Dictionary<WeightPart, (QuantisedTensor, NativeBuffer Bytes)> parts, byte* zeroPoints,
         CancellationToken cancellationToken)
     {
         var (single, half) = (parts.GetValueOrDefault(WeightPart.Int4Scale).Bytes, parts.GetValueOrDefault(WeightPart.Int4Scale16).Bytes);
         int count = (int)(single is null ? half!.Length / (nuint)sizeof(Half) : single.Length / sizeof(float));
         using var scratch = single is null ? new NativeBuffer((nuint)count * sizeof(float)) : null;
         var scales = (float*)(single ?? scratch)!.Data;
-        Int4(source, delta, values, scales, zeroPoints, cancellationToken);
+        Int4(source, delta, errorWeights, values, scales, zeroPoints, cancellationToken);
 
         // The numbers are chosen for scales in FP32; narrowing moves a scale by 1/2048 of itself at most, a 130th of a step of the numbers.
         if (half is not null)
             Float16Numbers.Convert(new ReadOnlySpan<float>(scales, count), new Span<Half>(half.Data, count));
     }
 
-    static void Int4(StoredTensor source, LoraDelta? delta, byte* values, float* scales, byte* zeroPoints, CancellationToken cancellationToken)
+    static void Int4(
+        StoredTensor source, LoraDelta? delta, float[] errorWeights, byte* values, float* scales, byte* zeroPoints, CancellationToken cancellationToken)
     {
         int blocks = (int)Int4Quantiser.Blocks(source.Elements / source.Shape[0]), bytes = blocks * Int4Quantiser.BlockBytes, halves = (blocks + 1) / 2;
         ForRows(source, delta, (first, rows, weights) =>
@@ -139,7 +161,7 @@ internal static unsafe class Quantiser
             int inputs = weights.Length / rows;
             for (int row = 0; row < rows; row++)
                 if (!Int4Quantiser.Quantise(
-                    weights.Slice(row * inputs, inputs), new Span<byte>(values + (first + row) * bytes, bytes),
+                    weights.Slice(row * inputs, inputs), errorWeights, new Span<byte>(values + (first + row) * bytes, bytes),
                     new Span<float>(scales + (first + row) * blocks, blocks), new Span<byte>(zeroPoints + (first + row) * halves, halves)))
                     return false;
             return true;

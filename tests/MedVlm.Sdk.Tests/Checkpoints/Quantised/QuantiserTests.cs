@@ -70,6 +70,22 @@ public sealed class QuantiserTests
         Assert.True(Error(row, Int4(row)) < 0.92 * Error(row, rounded), $"{Error(row, Int4(row))} against {Error(row, rounded)}");
     }
 
+    [Fact]
+    public void Int4_spends_its_steps_on_weights_of_large_inputs()
+    {
+        var random = new Random(2);
+        var row = Enumerable.Range(0, 3_200).Select(_ => (float)random.NextDouble() - 0.5f).ToArray();
+        var inputs = Enumerable.Range(0, row.Length).Select(_ => MathF.Exp(4 * (float)random.NextDouble())).ToArray();
+
+        var (even, weighted) = (Int4(row), Int4(row, inputs));
+        double Of(float[] numbers) => Enumerable.Range(0, row.Length).Sum(i => inputs[i] * Math.Pow((double)row[i] - numbers[i], 2));
+
+        Assert.True(Of(weighted) < 0.97 * Of(even), $"{Of(weighted)} against {Of(even)}");
+        Assert.Equal(even, Int4(row, [.. Enumerable.Repeat(7f, row.Length)]));
+        foreach (float nothing in (float[])[0, float.NaN, float.PositiveInfinity])
+            Assert.Equal(even, Int4(row, [.. Enumerable.Repeat(nothing, row.Length)]));
+    }
+
     [Theory]
     [InlineData(1), InlineData(31), InlineData(32), InlineData(33), InlineData(64), InlineData(65), InlineData(588)]
     public void Weights_behind_the_last_are_the_zero_point(int length)
@@ -77,7 +93,7 @@ public sealed class QuantiserTests
         var row = Enumerable.Range(0, length).Select(i => MathF.Sin(i) + 2).ToArray();   // zero is at the edge of the range
         int blocks = (length + 31) / 32;
         var (values, scales, zeroPoints) = (new byte[blocks * 16], new float[blocks], new byte[(blocks + 1) / 2]);
-        Assert.True(Int4Quantiser.Quantise(row, values, scales, zeroPoints));
+        Assert.True(Int4Quantiser.Quantise(row, [], values, scales, zeroPoints));
 
         for (int i = length; i < blocks * 32; i++)
             Assert.Equal(0, QualityCommand.Dequantise(values, scales, zeroPoints, i));
@@ -150,11 +166,11 @@ public sealed class QuantiserTests
     internal static IEnumerable<WeightPart> Parts(WeightPart form) =>
         form == WeightPart.Int8 ? [WeightPart.Int8, WeightPart.Int8Scale] : [WeightPart.Int4, WeightPart.Int4Scale, WeightPart.Int4ZeroPoint];
 
-    static float[] Int4(float[] row)
+    static float[] Int4(float[] row, float[]? inputs = null)
     {
         int blocks = (row.Length + 31) / 32;
         var (values, scales, zeroPoints) = (new byte[blocks * 16], new float[blocks], new byte[(blocks + 1) / 2]);
-        Assert.True(Int4Quantiser.Quantise(row, values, scales, zeroPoints));
+        Assert.True(Int4Quantiser.Quantise(row, inputs ?? [], values, scales, zeroPoints));
         return [.. row.Select((_, i) => QualityCommand.Dequantise(values, scales, zeroPoints, i))];
     }
 
