@@ -1,5 +1,8 @@
 using System.Globalization;
 using MedVlm.Devices;
+using MedVlm.Graphs;
+using MedVlm.Inference;
+using MedVlm.Models;
 using MedVlm.Tests.Docs;
 using MedVlm.Tests.Models;
 
@@ -71,6 +74,18 @@ public sealed class MemoryPlanTests
         Assert.Equal((1_014_964_608 - model.HostBytes) * 2 + model.HostBytes, cpu.WeightBytes);
         Assert.Equal(2L * 32 * 5 * 64 * 1280 * 2, gpu.KvCacheBytes);
         Assert.Equal(2L * 32 * 5 * 64 * 1280 * 4, cpu.KvCacheBytes);
+    }
+
+    [Theory]
+    [InlineData(64, "Float32", false), InlineData(64, "Float16", false), InlineData(64, "Float32", true), InlineData(96, "Float32", true), InlineData(72, "Float32", true)]
+    public void A_slot_is_planned_as_it_is_allocated(int headSize, string floats, bool integerKernels)
+    {
+        var format = new GraphFormat(LinearFormat.Int8, Enum.Parse<ElementType>(floats), integerKernels);
+        var shape = new DecoderShape(Layers: 3, VocabSize: 10, HiddenSize: 16, KeyValueHeads: 2, HeadSize: headSize);
+        using var memory = DeviceMemory.Host();
+        using var cache = new KvCache(shape, slots: 2, slotLength: 256, format.Cache, memory);
+
+        Assert.Equal(cache.BytesPerSlot, KvShape.Of(shape).BytesPerSlot(256, format));
     }
 
     // ---- Choice ----
