@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+
 namespace MedVlm.Kernels;
 
 /// <summary>
@@ -58,6 +61,7 @@ internal readonly unsafe struct HeadPanels<T> where T : struct, IPanelNumber
     /// <param name="token">Its place.</param>
     /// <param name="key">[headSize].</param>
     /// <param name="headSize">Dimensions.</param>
+    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void SetKey(int token, float* key, int headSize)
     {
         short* numbers = stackalloc short[_width];
@@ -71,6 +75,7 @@ internal readonly unsafe struct HeadPanels<T> where T : struct, IPanelNumber
     }
 
     /// <summary>Quantises a token's value.</summary>
+    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void SetValue(int token, float* value, int headSize)
     {
         short* numbers = stackalloc short[_width];
@@ -79,6 +84,45 @@ internal readonly unsafe struct HeadPanels<T> where T : struct, IPanelNumber
         byte* panel = Values(token / Tokens * Tokens + place / 2 * 2, 0) + place % 2 * T.Size;
         for (int i = 0; i < _width; i++, panel += 2 * T.Size)
             T.Store(panel, numbers[i]);
+    }
+
+    /// <summary>Quantises the values of two tokens, of which the first is even: they are a pair, and lie beside each other.</summary>
+    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void SetValues(int token, float* value, float* next, int headSize)
+    {
+        short* numbers = stackalloc short[2 * _width];
+        short* second = numbers + _width;
+        ValueScales[token] = RowNumbers.Quantise(value, headSize, T.ValueRange, numbers, _width);
+        ValueScales[token + 1] = RowNumbers.Quantise(next, headSize, T.ValueRange, second, _width);
+        byte* panel = Values(token / Tokens * Tokens + Place(token % Tokens), 0);
+        for (int i = 0; i < _width; i += 8, panel += 16 * T.Size)
+        {
+            var (a, b) = (Sse2.LoadVector128(numbers + i), Sse2.LoadVector128(second + i));
+            T.Store(panel, Sse2.UnpackLow(a, b), Sse2.UnpackHigh(a, b));
+        }
+    }
+
+    /// <summary>Quantises the keys and values of tokens that follow each other.</summary>
+    /// <param name="token">The place of the first.</param>
+    /// <param name="count">Tokens.</param>
+    /// <param name="keys">The head's keys.</param>
+    /// <param name="values">Its values.</param>
+    /// <param name="first">The first token in them.</param>
+    [SkipLocalsInit]
+    public void Set(int token, int count, in HeadRows keys, in HeadRows values, int first)
+    {
+        int headSize = keys.HeadSize;
+        float* buffer = stackalloc float[2 * headSize];
+        for (int i = 0; i < count; i++)
+            SetKey(token + i, keys.Row(first + i, buffer), headSize);
+
+        int next = 0;
+        if (token % 2 == 1 && count > 0)
+            SetValue(token, values.Row(first + next++, buffer), headSize);
+        for (; next + 2 <= count; next += 2)
+            SetValues(token + next, values.Row(first + next, buffer), values.Row(first + next + 1, buffer + headSize), headSize);
+        if (next < count)
+            SetValue(token + next, values.Row(first + next, buffer), headSize);
     }
 
     // Bits 2 and 3 change places: 0..3, 8..11, 4..7, 12..15.

@@ -63,12 +63,7 @@ internal sealed class IntegerAttentionOperator() : CustomOperator(
         var (row, head) = Math.DivRem((int)index, work.Heads);
         var panels = work.Of((int)index);
         var (keys, values) = (work.K.Of(head, work.Heads, work.HeadSize), work.V.Of(head, work.Heads, work.HeadSize));
-        float* buffer = stackalloc float[work.HeadSize];
-        for (int i = 0, end = work.Seen(row); i < end; i++)
-        {
-            panels.SetKey(i, keys.Row(row * work.Keys + i, buffer), work.HeadSize);
-            panels.SetValue(i, values.Row(row * work.Keys + i, buffer), work.HeadSize);
-        }
+        panels.Set(0, work.Seen(row), keys, values, row * work.Keys);
     }
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]

@@ -55,11 +55,7 @@ internal sealed class IntegerGroupQueryAttentionOperator() : CustomOperator(
         var (row, head) = Math.DivRem((int)index, work.KeyValueHeads);
         var panels = work.Of((int)index);
         var (keys, values) = (work.K.Of(head, work.KeyValueHeads, work.HeadSize), work.V.Of(head, work.KeyValueHeads, work.HeadSize));
-        for (int i = 0, past = work.Past(row); i < work.Tokens; i++)
-        {
-            panels.SetKey(past + i, keys.Row(row * work.Tokens + i, null), work.HeadSize);
-            panels.SetValue(past + i, values.Row(row * work.Tokens + i, null), work.HeadSize);
-        }
+        panels.Set(work.Past(row), work.Tokens, keys, values, row * work.Tokens);
     }
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]

@@ -22,7 +22,11 @@ internal unsafe interface IPanelNumber
     /// <summary>32 numbers; only with AVX-512.</summary>
     static abstract Vector512<short> LoadAll(byte* address);
 
+    /// <summary>Puts a number down.</summary>
     static abstract void Store(byte* address, short number);
+
+    /// <summary>Puts 16 numbers down.</summary>
+    static abstract void Store(byte* address, Vector128<short> low, Vector128<short> high);
 }
 
 /// <summary>8 bits: what the KV cache holds.</summary>
@@ -42,6 +46,9 @@ internal readonly unsafe struct Panel8 : IPanelNumber
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(byte* address, short number) => *(sbyte*)address = (sbyte)number;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(byte* address, Vector128<short> low, Vector128<short> high) => Sse2.PackSignedSaturate(low, high).Store((sbyte*)address);
 }
 
 /// <summary>16 bits, of which 12 are used for keys and 11 for values: what is made for one run.</summary>
@@ -61,4 +68,11 @@ internal readonly unsafe struct Panel16 : IPanelNumber
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(byte* address, short number) => *(short*)address = number;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(byte* address, Vector128<short> low, Vector128<short> high)
+    {
+        low.Store((short*)address);
+        high.Store((short*)address + Vector128<short>.Count);
+    }
 }

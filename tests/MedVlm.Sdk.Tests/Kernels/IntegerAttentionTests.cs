@@ -128,11 +128,11 @@ public sealed unsafe class IntegerAttentionTests
         fixed (byte* panelMemory = memory)
         {
             var panels = new HeadPanels<T>(head.Size, room, panelMemory, panelMemory + bytes);
-            for (int i = 0; i < head.Keys; i++)
-            {
-                panels.SetKey(i, keys + i * head.Size, head.Size);
-                panels.SetValue(i, values + i * head.Size, head.Size);
-            }
+
+            // As a prompt and what follows come in: in parts of any length.
+            var (keyRows, valueRows) = (HeadRows.Of(keys, 0, 1, head.Size), HeadRows.Of(values, 0, 1, head.Size));
+            for (int first = 0, part = 1; first < head.Keys; first += part++)
+                panels.Set(first, Math.Min(part, head.Keys - first), keyRows, valueRows, first);
             var attention = new AttentionQueries
             {
                 Queries = HeadRows.Of(queries, 0, head.Group, head.Size), Results = output, Group = head.Group, Scale = 1 / MathF.Sqrt(head.Size),
