@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
 
 namespace MedVlm.Kernels;
@@ -52,6 +53,7 @@ internal unsafe struct HeadRows
     /// <param name="token">Its token.</param>
     /// <param name="buffer">[d]: memory for it, where it is to be computed.</param>
     /// <param name="head">Its head, counted from the first one.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public readonly float* Row(int token, float* buffer, int head = 0)
     {
         float* row = _numbers + token * _stride + head * (nint)_headSize;

@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
@@ -57,12 +56,12 @@ internal unsafe struct AttentionQueries
 /// <remarks>
 /// Queries take as many bits as sums of 32 bits allow, 15 beside keys of 8. A row with a number that is not finite, or that sees a key
 /// with one, becomes NaN, as in FP32. Rows do not depend on other rows but for the rounding of attention weights, whose scale is the largest
-/// value's of 256 keys that twelve rows see.
+/// value's of 256 keys that the rows computed together see.
 /// </remarks>
 internal static unsafe class IntegerAttention
 {
     /// <summary>Keys at a time.</summary>
-    const int Block = 128;
+    const int Block = 256;
 
     /// <summary>Rows at a time: each tile of keys and values is used for all of them while it is near.</summary>
     public const int MaxRows = 24;
@@ -180,7 +179,13 @@ internal static unsafe class IntegerAttention
 
         for (int row = 0; row < rows; row++)
         {
-            TensorPrimitives.Multiply(new ReadOnlySpan<float>(results + row * width, headSize), 1 / total[row], new Span<float>(queries.Result(firstRow + row), headSize));
+            float* result = queries.Result(firstRow + row);
+            var factor = Vector256.Create(1 / total[row]);
+            int i = 0;
+            for (; i + Lanes <= headSize; i += Lanes)
+                Avx.Multiply(Avx.LoadVector256(results + row * width + i), factor).Store(result + i);
+            for (; i < headSize; i++)
+                result[i] = results[row * width + i] * factor.ToScalar();
         }
     }
 
@@ -188,6 +193,7 @@ internal static unsafe class IntegerAttention
     static void Accumulate(float* result, int* sum, Vector256<float> old, Vector256<float> unit) =>
         Fma.MultiplyAdd(Avx.ConvertToVector256Single(Avx.LoadVector256(sum)), unit, Avx.Multiply(Avx.LoadVector256(result), old)).Store(result);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void CopyScales(float* from, float* to, int count, int padded)
     {
         new Span<float>(from, count).CopyTo(new Span<float>(to, count));

