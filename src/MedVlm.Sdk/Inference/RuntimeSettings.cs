@@ -14,6 +14,12 @@ internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolde
     /// <summary>Runs the graphs of a plan for CUDA on the CPU, slowly: that is how tests see what they compute without a GPU.</summary>
     public bool EmulateCuda { get; init; }
 
+    /// <summary>
+    /// Whether ONNX Runtime packs the matrices of a graph on all threads. It then keeps all that it packs from until it is done, which of a
+    /// mapped file are pages that the system can take back, but of widened weights would be memory.
+    /// </summary>
+    public bool PacksInParallel { get; init; }
+
     /// <summary>Where quantised weights are kept.</summary>
     public QuantisedCache Cache { get; init; } = QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable);
 
@@ -30,6 +36,8 @@ internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolde
             InterOpNumThreads = 1,
             LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
         };
+        if (PacksInParallel)
+            options.AddSessionConfigEntry("session.prepack.enable_parallel", "1");
         if (ProfileFolder is not null)
         {
             options.ProfileOutputPathPrefix = Path.Combine(ProfileFolder, graphName);
