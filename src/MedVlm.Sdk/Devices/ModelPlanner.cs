@@ -66,7 +66,7 @@ internal static class ModelPlanner
     public static CaptionFootprint Caption(ModelFamily family, CheckpointNotes notes, CaptionOptions options)
     {
         const int Side = CaptionFootprint.ImageSide;
-        var image = new RgbImage(Side, Side, new byte[Side * Side * RgbImage.Channels]);
+        var image = RgbImage.Black(Side, Side);
         var prompt = options.Prompt ?? notes.DefaultPrompt ?? family.DefaultPrompt ?? CaptionOptions.DefaultPrompt;
         try
         {
