@@ -35,6 +35,7 @@ internal sealed class LoadedModel : IDisposable
             tensors[graphs.TokenEmbedding], graphs.PositionEmbedding is { } positions ? tensors[positions] : null);
 
         cancellationToken.ThrowIfCancellationRequested();
+        OnnxRuntimeEnvironment.Ensure();   // before the work of quantising, which would be lost without it
         using var adapter = adapterFolder is null ? null : LoraAdapter.Open(adapterFolder);
         var deltas = adapter?.Bind(tensors, Family.ModuleNames) ?? new Dictionary<string, LoraDelta>();
         if (Precision == Precision.Fp32)
@@ -154,7 +155,6 @@ internal sealed class LoadedModel : IDisposable
         string folder, string? adapterFolder, Func<Checkpoint, ModelSource> source, RuntimeSettings settings, CancellationToken cancellationToken,
         ModelPlan? planner = null)
     {
-        OnnxRuntimeEnvironment.Ensure();
         ModelRegistry.RefuseUnsupported(folder);
         var checkpoint = Checkpoint.Open(folder);
         try
