@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using MedVlm.Checkpoints;
 
 namespace MedVlm.Tokenizers;
 
@@ -14,8 +15,9 @@ internal static class ByteLevelJson
         var splitters = ReadSplitters(root["pre_tokenizer"]);
         RequireByteLevel(root["post_processor"], optional: true);   // it moves offsets, and adds no tokens
         RequireByteLevel(root["decoder"], optional: false);
-        var model = ReadModel(root["model"]);
-        var (vocabulary, added) = TokenizerJson.AddTokens(model.Vocabulary, root["added_tokens"]);
+        var tokens = ReadTokens(root["model"]);
+        var (model, (vocabulary, added)) = Beside.Run(
+            () => ReadModel(root["model"], tokens), () => TokenizerJson.AddTokens(tokens, root["added_tokens"]));
 
         if (normalization is not null)
             TokenizerJson.RefuseNormalized(added, root["added_tokens"]);
@@ -85,7 +87,12 @@ internal static class ByteLevelJson
             throw (part.IsNull ? part : part["type"]).Unsupported(optional ? ["\"ByteLevel\"", "none"] : ["\"ByteLevel\""]);
     }
 
-    internal static BpeModel ReadModel(JsonField model)
+    internal static BpeModel ReadModel(JsonField model) => ReadModel(model, ReadTokens(model));
+
+    static BpeModel ReadModel(JsonField model, Dictionary<string, int> vocabulary) =>
+        new(vocabulary, ReadMerges(model["merges"], vocabulary), model["ignore_merges"].Flag(fallback: false));
+
+    static Dictionary<string, int> ReadTokens(JsonField model)
     {
         if (model["byte_fallback"].Flag(fallback: false))
             throw model["byte_fallback"].Unsupported("false");
@@ -95,8 +102,7 @@ internal static class ByteLevelJson
         var unknown = model["unk_token"];
         if (!unknown.IsNull && !ByteAlphabet.Tokens.All(vocabulary.ContainsKey))
             throw unknown.Unsupported("none where a byte has no token");
-
-        return new BpeModel(vocabulary, ReadMerges(model["merges"], vocabulary), model["ignore_merges"].Flag(fallback: false));
+        return vocabulary;
     }
 
     /// <summary>What no BPE model of these families has.</summary>
