@@ -128,17 +128,23 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var folder = ModelLocator.Find(options.Model);
         var adapter = options.Adapter is null ? null : ModelLocator.FindAdapter(options.Adapter);
         long start = Stopwatch.GetTimestamp();
-        var (model, choice) = await Task.Run(
+
+        // The native library and the devices, beside the headers and the tokenizer: the plan is the first to need them.
+        var choosing = Task.Run(
             () =>
             {
-                var choice = settings.ChooseDevice(options.Device);
-                return (LoadedModel.Load(
-                    folder, adapter, checkpoint => ModelPlanner.SourceOf(options, checkpoint),
-                    new RuntimeSettings(options.Threads) { Precision = options.Precision, EmulateCuda = settings.EmulateCuda, IntegerKernels = settings.IntegerKernels },
-                    cancellationToken,
-                    (family, notes, tensors) => ModelPlanner.Plan(options, choice.Device, family, notes, tensors)), choice);
+                OnnxRuntimeEnvironment.Ensure();
+                return settings.ChooseDevice(options.Device);
             },
+            cancellationToken);
+        var model = await Task.Run(
+            () => LoadedModel.Load(
+                folder, adapter, checkpoint => ModelPlanner.SourceOf(options, checkpoint),
+                new RuntimeSettings(options.Threads) { Precision = options.Precision, EmulateCuda = settings.EmulateCuda, IntegerKernels = settings.IntegerKernels },
+                cancellationToken,
+                (family, notes, tensors) => ModelPlanner.Plan(options, choosing.GetAwaiter().GetResult().Device, family, notes, tensors)),
             cancellationToken).ConfigureAwait(false);
+        var choice = await choosing.ConfigureAwait(false);   // done: the plan has waited for it
 
         try
         {

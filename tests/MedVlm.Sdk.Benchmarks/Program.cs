@@ -23,7 +23,9 @@ internal static class Program
               --width 1024 --height 768   Size of the image
           layerwise <folder>           LLaVA-Med in FP32 with one layer in memory at a time: prefill and greedy decode steps.
               --tokens 4
-          load <folder>                One load.
+          load <folder>                One load, device and memory plan included.
+              --runs 1                 Loads in this process, one after the other
+              --parts                  What each part of it takes
           memory <folder>              Peak of the process over a batch that fills all slots, beside the memory plan.
               --slots N  --images N  --tokens 16
           quality                      TinyModel: captions in INT8 and INT4 compared with FP32's.
@@ -54,7 +56,7 @@ internal static class Program
     {
         try
         {
-            var arguments = new Arguments(args.Skip(1), "check", "stages", "all");
+            var arguments = new Arguments(args.Skip(1), "check", "stages", "all", "parts");
             switch (args.FirstOrDefault())
             {
                 case "synth": return SynthCommand.Run(arguments);

@@ -47,9 +47,10 @@ internal static class ModelPlanner
     public static MemoryPlan Plan(
         MedicalCaptionerOptions options, ComputeDevice device, ModelFamily family, CheckpointNotes notes, IReadOnlyDictionary<string, StoredTensor> tensors)
     {
-        var graphs = ModelGraphs.Build(family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)));
-        var footprint = ModelFootprint.Of(
-            family, graphs, name => (tensors[name].Shape.Length, tensors[name].Length), Caption(family, notes, options.DefaultCaption));
+        var (graphs, caption) = Beside.Run(
+            () => ModelGraphs.Build(family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape))),
+            () => Caption(family, notes, options.DefaultCaption));
+        var footprint = ModelFootprint.Of(family, graphs, name => (tensors[name].Shape.Length, tensors[name].Length), caption);
         return Plan(options, device, isLocal: true, footprint);
     }
 
@@ -66,7 +67,7 @@ internal static class ModelPlanner
     public static CaptionFootprint Caption(ModelFamily family, CheckpointNotes notes, CaptionOptions options)
     {
         const int Side = CaptionFootprint.ImageSide;
-        var image = new RgbImage(Side, Side, new byte[Side * Side * RgbImage.Channels]);
+        var image = RgbImage.Black(Side, Side);
         var prompt = options.Prompt ?? notes.DefaultPrompt ?? family.DefaultPrompt ?? CaptionOptions.DefaultPrompt;
         try
         {

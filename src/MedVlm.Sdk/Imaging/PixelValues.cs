@@ -28,6 +28,13 @@ internal static class PixelValues
 
         Span<float> red = tables[..256], green = tables[256..512], blue = tables[512..];
         Span<float> reds = destination[..plane], greens = destination.Slice(plane, plane), blues = destination[(2 * plane)..];
+        if (image.IsBlack)
+        {
+            reds.Fill(red[0]);
+            greens.Fill(green[0]);
+            blues.Fill(blue[0]);
+            return;
+        }
         ReadOnlySpan<byte> pixels = image.Pixels;
         for (int i = 0; i < plane && pixels.Length >= RgbImage.Channels; i++, pixels = pixels[RgbImage.Channels..])
         {

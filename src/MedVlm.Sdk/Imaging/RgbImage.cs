@@ -20,6 +20,14 @@ internal sealed class RgbImage
         (Width, Height, Pixels) = (width, height, pixels);
     }
 
+    /// <summary>An image of which only the size matters. To resize it and to cut from it takes no work.</summary>
+    public static RgbImage Black(int width, int height) => new(width, height, new byte[checked(width * height * Channels)], isBlack: true);
+
+    RgbImage(int width, int height, byte[] pixels, bool isBlack) : this(width, height, pixels) => IsBlack = isBlack;
+
+    /// <summary>Whether it was made by <see cref="Black"/>, or from such an image.</summary>
+    public bool IsBlack { get; }
+
     /// <summary>Width in pixels.</summary>
     public int Width { get; }
 
@@ -41,6 +49,8 @@ internal sealed class RgbImage
     {
         if (width == Width && height == Height)
             return this;
+        if (IsBlack)
+            return Black(width, height);   // the kernels have no offset: sums of zeros are zero
         var resized = Blank(width, height);
         Resampler.Resize(Pixels, Width, Height, Channels, resized.Pixels, width, height, filter,
             transposed ? !PassOrder.VerticalFirst(Height, Width, height, width) : PassOrder.VerticalFirst(Width, Height, width, height));
@@ -54,6 +64,8 @@ internal sealed class RgbImage
         ArgumentOutOfRangeException.ThrowIfNegative(y);
         ArgumentOutOfRangeException.ThrowIfGreaterThan((long)x + width, Width, nameof(width));
         ArgumentOutOfRangeException.ThrowIfGreaterThan((long)y + height, Height, nameof(height));
+        if (IsBlack)
+            return Black(width, height);
         var crop = Blank(width, height);
         for (int row = 0; row < height; row++)
             Row(y + row).Slice(x * Channels, width * Channels).CopyTo(crop.Row(row));

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using MedVlm.Checkpoints;
 using MedVlm.Devices;
 using MedVlm.Graphs;
@@ -36,6 +37,7 @@ internal sealed class LoadedModel : IDisposable
             tensors[graphs.TokenEmbedding], graphs.PositionEmbedding is { } positions ? tensors[positions] : null);
 
         cancellationToken.ThrowIfCancellationRequested();
+        OnnxRuntimeEnvironment.Ensure();   // before the work of quantising, which would be lost without it
         using var adapter = adapterFolder is null ? null : LoraAdapter.Open(adapterFolder);
         var deltas = adapter?.Bind(tensors, Family.ModuleNames) ?? new Dictionary<string, LoraDelta>();
         if (Precision == Precision.Fp32)
@@ -50,10 +52,10 @@ internal sealed class LoadedModel : IDisposable
         try
         {
             var (vision, decoder) = device == DeviceKind.Cuda && !settings.EmulateCuda ? CudaSessionOptions.Of(Plan!) : default;
-            Vision = new GraphSession(graphs.Vision, _weights, settings, vision);
-            cancellationToken.ThrowIfCancellationRequested();
-            Decoder = new GraphSession(graphs.Decoder, _weights, settings, decoder);
             (_cacheNumbers, _crossNumbers) = (graphs.Decoder.Cache, graphs.Decoder.Floats);
+            (Vision, Decoder) = device == DeviceKind.Cpu && _weights is QuantisedWeights
+                ? Together(graphs, settings with { PacksInParallel = HasRoomToPack(Plan) })
+                : InTurn(graphs, settings, (vision, decoder), cancellationToken);
             CacheMemory = decoder is null
                 ? DeviceMemory.Host()
                 : DeviceMemory.Of(Decoder.Session, CudaSessionOptions.Memory(Plan!.Device));
@@ -66,6 +68,50 @@ internal sealed class LoadedModel : IDisposable
             throw;
         }
     }
+
+    (GraphSession Vision, GraphSession Decoder) InTurn(
+        ModelGraphs graphs, RuntimeSettings settings, (IReadOnlyDictionary<string, string>? Vision, IReadOnlyDictionary<string, string>? Decoder) cuda,
+        CancellationToken cancellationToken)
+    {
+        var vision = new GraphSession(graphs.Vision, _weights, settings, cuda.Vision);
+        try
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            return (vision, new GraphSession(graphs.Decoder, _weights, settings, cuda.Decoder));
+        }
+        catch
+        {
+            vision.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Both sessions at the same time: making one is mostly a single thread's work. Not in FP32, where each holds widened weights of its own
+    /// until it is made.
+    /// </summary>
+    (GraphSession Vision, GraphSession Decoder) Together(ModelGraphs graphs, RuntimeSettings settings)
+    {
+        Task<GraphSession>[] both =
+        [
+            Task.Run(() => new GraphSession(graphs.Vision, _weights, settings)),
+            Task.Run(() => new GraphSession(graphs.Decoder, _weights, settings)),
+        ];
+        try
+        {
+            Task.WaitAll(both);   // for both, also where one fails: the other reads the weights
+        }
+        catch (AggregateException e)
+        {
+            foreach (var made in both.Where(session => session.IsCompletedSuccessfully))
+                made.Result.Dispose();
+            ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+        }
+        return (both[0].Result, both[1].Result);
+    }
+
+    /// <summary>Whether a plan has room for the mapped weights beside the packed ones, while ONNX Runtime packs all of them at once.</summary>
+    internal static bool HasRoomToPack(MemoryPlan? plan) => plan?.Chosen is not { } chosen || chosen.MarginBytes >= chosen.WeightBytes;
 
     public ModelFamily Family { get; }
 
@@ -112,7 +158,6 @@ internal sealed class LoadedModel : IDisposable
         string folder, string? adapterFolder, Func<Checkpoint, ModelSource> source, RuntimeSettings settings, CancellationToken cancellationToken,
         ModelPlan? planner = null)
     {
-        OnnxRuntimeEnvironment.Ensure();
         ModelRegistry.RefuseUnsupported(folder);
         var checkpoint = Checkpoint.Open(folder);
         try

@@ -18,6 +18,12 @@ internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolde
     /// <summary>Whether the operators of <see cref="CustomOperators"/> are used on a CPU.</summary>
     public bool IntegerKernels { get; init; } = CustomOperators.AreSupported;
 
+    /// <summary>
+    /// Whether ONNX Runtime packs the matrices of a graph on all threads. It then keeps all that it packs from until it is done, which of a
+    /// mapped file are pages that the system can take back, but of widened weights would be memory.
+    /// </summary>
+    public bool PacksInParallel { get; init; }
+
     /// <summary>Where quantised weights are kept.</summary>
     public QuantisedCache Cache { get; init; } = QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable);
 
@@ -34,6 +40,8 @@ internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolde
             InterOpNumThreads = 1,
             LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
         };
+        if (PacksInParallel)
+            options.AddSessionConfigEntry("session.prepack.enable_parallel", "1");
         if (ProfileFolder is not null)
         {
             options.ProfileOutputPathPrefix = Path.Combine(ProfileFolder, graphName);

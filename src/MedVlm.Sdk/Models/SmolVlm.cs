@@ -65,9 +65,10 @@ internal sealed class SmolVlm : ModelFamily
 
     public SmolVlm(Checkpoint checkpoint)
     {
-        _config = checkpoint.ReadJson("config.json", FamilyJson.Default.SmolVlmConfig);
-        _processor = checkpoint.ReadJson("preprocessor_config.json", FamilyJson.Default.SmolVlmProcessorConfig);
-        _tokenizer = Tokenizer.Load(checkpoint.PathOf("tokenizer.json"));
+        ((_config, _processor), _tokenizer) = Beside.Run(
+            () => (checkpoint.ReadJson("config.json", FamilyJson.Default.SmolVlmConfig),
+                checkpoint.ReadJson("preprocessor_config.json", FamilyJson.Default.SmolVlmProcessorConfig)),
+            () => Tokenizer.Load(checkpoint.PathOf("tokenizer.json")));
 
         Check(_config.VisionConfig, _config.TextConfig, _config.ScaleFactor, _processor.MaxImageSize);
         Unsupported.Unless(_config.VisionConfig.HiddenAct == "gelu_pytorch_tanh", "vision_config.hidden_act", _config.VisionConfig.HiddenAct);

@@ -2,8 +2,6 @@ namespace MedVlm.Tokenizers;
 
 /// <summary>The "model" of a BPE tokenizer.json, checked.</summary>
 /// <param name="Vocabulary">Tokens, each with an id of its own.</param>
-/// <param name="MergeLines">The merges as in merges.txt, "left right", best first; enumerated once.</param>
-/// <param name="Merges">The same merges, by ids.</param>
+/// <param name="Merges">The merges, by ids.</param>
 /// <param name="IgnoreMerges">A word that is a token needs no merges.</param>
-internal sealed record BpeModel(
-    Dictionary<string, int> Vocabulary, IEnumerable<string> MergeLines, BytePairMerges Merges, bool IgnoreMerges);
+internal sealed record BpeModel(Dictionary<string, int> Vocabulary, BytePairMerges Merges, bool IgnoreMerges);

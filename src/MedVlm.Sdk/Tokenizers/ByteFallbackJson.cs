@@ -19,7 +19,7 @@ internal static class ByteFallbackJson
         int[] bytes = [.. Enumerable.Range(0, 256).Select(value => vocabulary.TryGetValue(ByteFallbackBpe.ByteToken(value), out int id)
             ? id
             : throw model["vocab"].Refused($"has no token {ByteFallbackBpe.ByteToken(value)}, though byte_fallback is set"))];
-        var merges = ByteLevelJson.ReadMerges(model["merges"], vocabulary, []);
+        var merges = ByteLevelJson.ReadMerges(model["merges"], vocabulary);
 
         var (all, added) = TokenizerJson.AddTokens(vocabulary, root["added_tokens"]);
         TokenizerJson.RefuseNormalized(added, root["added_tokens"]);

@@ -1,4 +1,6 @@
 using System.Text;
+using System.Text.Json;
+using MedVlm.Checkpoints;
 
 namespace MedVlm.Tokenizers;
 
@@ -13,8 +15,9 @@ internal static class ByteLevelJson
         var splitters = ReadSplitters(root["pre_tokenizer"]);
         RequireByteLevel(root["post_processor"], optional: true);   // it moves offsets, and adds no tokens
         RequireByteLevel(root["decoder"], optional: false);
-        var model = ReadModel(root["model"]);
-        var (vocabulary, added) = TokenizerJson.AddTokens(model.Vocabulary, root["added_tokens"]);
+        var tokens = ReadTokens(root["model"]);
+        var (model, (vocabulary, added)) = Beside.Run(
+            () => ReadModel(root["model"], tokens), () => TokenizerJson.AddTokens(tokens, root["added_tokens"]));
 
         if (normalization is not null)
             TokenizerJson.RefuseNormalized(added, root["added_tokens"]);
@@ -84,7 +87,12 @@ internal static class ByteLevelJson
             throw (part.IsNull ? part : part["type"]).Unsupported(optional ? ["\"ByteLevel\"", "none"] : ["\"ByteLevel\""]);
     }
 
-    internal static BpeModel ReadModel(JsonField model)
+    internal static BpeModel ReadModel(JsonField model) => ReadModel(model, ReadTokens(model));
+
+    static BpeModel ReadModel(JsonField model, Dictionary<string, int> vocabulary) =>
+        new(vocabulary, ReadMerges(model["merges"], vocabulary), model["ignore_merges"].Flag(fallback: false));
+
+    static Dictionary<string, int> ReadTokens(JsonField model)
     {
         if (model["byte_fallback"].Flag(fallback: false))
             throw model["byte_fallback"].Unsupported("false");
@@ -94,10 +102,7 @@ internal static class ByteLevelJson
         var unknown = model["unk_token"];
         if (!unknown.IsNull && !ByteAlphabet.Tokens.All(vocabulary.ContainsKey))
             throw unknown.Unsupported("none where a byte has no token");
-
-        var lines = new List<string>();
-        var merges = ReadMerges(model["merges"], vocabulary, lines);
-        return new BpeModel(vocabulary, lines, merges, model["ignore_merges"].Flag(fallback: false));
+        return vocabulary;
     }
 
     /// <summary>What no BPE model of these families has.</summary>
@@ -112,7 +117,7 @@ internal static class ByteLevelJson
 
     internal static Dictionary<string, int> ReadVocabulary(JsonField vocab)
     {
-        var (vocabulary, ids) = (new Dictionary<string, int>(), new HashSet<int>());
+        var (vocabulary, ids) = (new Dictionary<string, int>(vocab.Count), new HashSet<int>(vocab.Count));
         foreach (var field in vocab.Fields())
         {
             var id = field.Whole(TokenizerJson.LargestId);
@@ -123,29 +128,48 @@ internal static class ByteLevelJson
         return vocabulary.Count > 0 ? vocabulary : throw vocab.Damaged("is empty");
     }
 
-    internal static BytePairMerges ReadMerges(JsonField field, Dictionary<string, int> vocabulary, List<string> lines)
+    /// <summary>The merges, best first. A file has up to some 280,000 of them, and every load waits for them: fields that know their place are made for faults only.</summary>
+    internal static BytePairMerges ReadMerges(JsonField field, Dictionary<string, int> vocabulary)
     {
-        var merges = new BytePairMerges();
-        foreach (var item in field.Items())
+        var (merges, index) = (new BytePairMerges(field.Count), 0);
+        var tokens = vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
+        Span<char> longest = stackalloc char[256];
+        foreach (var item in field.Elements())
         {
-            var (left, right) = Pair(item);
-            if (!merges.TryAdd(Id(left), Id(right), Id(left + right)))
-                throw item.Damaged($"repeats the merge of \"{left}\" and \"{right}\"");
-            lines.Add($"{left} {right}");
-
-            int Id(string token) => vocabulary.TryGetValue(token, out var id)
-                ? id
-                : throw item.Damaged($"needs the token \"{token}\", which model.vocab lacks");
+            var (left, right) = Pair(item) ?? throw field.At(index).Wrong("a pair of tokens without blanks");
+            int length = left.Length + right.Length;
+            var merged = length <= longest.Length ? longest[..length] : new char[length];
+            left.CopyTo(merged);
+            right.CopyTo(merged[left.Length..]);
+            if (!merges.TryAdd(Id(left, tokens), Id(right, tokens), Id(merged, tokens)))
+                throw field.At(index).Damaged($"repeats the merge of \"{left}\" and \"{right}\"");
+            index++;
         }
         return merges;
-    }
 
-    /// <summary>"a b", or ["a", "b"] in newer files.</summary>
-    static (string Left, string Right) Pair(JsonField merge)
-    {
-        string[] tokens = merge.IsArray ? [.. merge.Items().Select(token => token.Text())] : merge.Text().Split(' ');
-        return tokens is [{ Length: > 0 } left, { Length: > 0 } right] && !left.Contains(' ') && !right.Contains(' ')
-            ? (left, right)
-            : throw merge.Wrong("a pair of tokens without blanks");
+        int Id(ReadOnlySpan<char> token, Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> tokens) =>
+            tokens.TryGetValue(token, out var id) ? id : throw field.At(index).Damaged($"needs the token \"{token}\", which model.vocab lacks");
+
+        // Text that is no Unicode has a complaint of its own.
+        (string, string)? Pair(JsonElement merge)
+        {
+            try
+            {
+                string[] two = merge.ValueKind switch
+                {
+                    JsonValueKind.Array when merge.GetArrayLength() == 2 => [merge[0].GetString()!, merge[1].GetString()!],
+                    JsonValueKind.String => merge.GetString()!.Split(' '),
+                    _ => [],
+                };
+                return two is [{ Length: > 0 } left, { Length: > 0 } right] && !left.Contains(' ') && !right.Contains(' ') ? (left, right) : null;
+            }
+            catch (InvalidOperationException)
+            {
+                var item = field.At(index);
+                foreach (var token in item.IsArray ? item.Items() : [item])
+                    token.Text();
+                return null;
+            }
+        }
     }
 }

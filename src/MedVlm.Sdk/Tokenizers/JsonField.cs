@@ -51,6 +51,20 @@ internal readonly record struct JsonField(string File, string Parent, string? Na
             ? number
             : throw Wrong($"a whole number from 0 to {largest}");
 
+    /// <summary>Fields of an object, or elements of an array; 0 of anything else.</summary>
+    public int Count => Value.ValueKind switch
+    {
+        JsonValueKind.Object => Value.GetPropertyCount(),
+        JsonValueKind.Array => Value.GetArrayLength(),
+        _ => 0,
+    };
+
+    /// <summary>The elements of an array, without their places; null counts as empty.</summary>
+    public JsonElement.ArrayEnumerator Elements() => IsNull ? default : IsArray ? Value.EnumerateArray() : throw Wrong("an array");
+
+    /// <summary>An element of an array.</summary>
+    public JsonField At(int index) => new(File, Path, null, index, Value[index]);
+
     /// <summary>The elements of an array; null counts as empty.</summary>
     public IEnumerable<JsonField> Items()
     {

@@ -41,6 +41,17 @@ public sealed class PixelValuesTests
     }
 
     [Fact]
+    public void A_black_image_has_the_values_of_black_pixels()
+    {
+        float[] expected = new float[3 * Width * Height], values = new float[expected.Length];
+
+        PixelValues.ChannelsFirst(new RgbImage(Width, Height, new byte[expected.Length]), 1 / 255.0, Mean, Std, expected);
+        PixelValues.ChannelsFirst(RgbImage.Black(Width, Height), 1 / 255.0, Mean, Std, values);
+
+        Assert.Equal(expected, values);
+    }
+
+    [Fact]
     public void A_destination_of_another_size_is_refused() =>
         Assert.Equal(
             "The destination holds 13 values; [3, 2, 2] asks for 12.",

@@ -18,6 +18,24 @@ public sealed class RgbImageTests
     }
 
     [Theory]
+    [InlineData("Bilinear"), InlineData("Bicubic"), InlineData("Lanczos")]
+    public void A_black_image_is_what_black_pixels_become(string filter)
+    {
+        var (black, pixels) = (RgbImage.Black(Width, Height), new RgbImage(Width, Height, new byte[Width * Height * 3]));
+        foreach (var (image, expected) in (IEnumerable<(RgbImage, RgbImage)>)[
+            (black, pixels), (Changed(black), Changed(pixels)), (black.Pad(90, 80, 3, 2, (7, 8, 9)), pixels.Pad(90, 80, 3, 2, (7, 8, 9)))])
+        {
+            Assert.Equal((expected.Width, expected.Height), (image.Width, image.Height));
+            Assert.Equal(expected.Pixels, image.Pixels);
+        }
+        Assert.True(Changed(black).IsBlack);
+        Assert.False(pixels.IsBlack);
+        Assert.False(black.Pad(90, 80, 3, 2, (7, 8, 9)).IsBlack);
+
+        RgbImage Changed(RgbImage image) => image.Resize(70, 33, Enum.Parse<Resample>(filter)).Crop(4, 5, 30, 20).Resize(11, 60, Enum.Parse<Resample>(filter));
+    }
+
+    [Theory]
     [InlineData(-1, 0, 5, 5)]
     [InlineData(0, -1, 5, 5)]
     [InlineData(Width - 4, 0, 5, 5)]

@@ -11,7 +11,8 @@ namespace MedVlm.Checkpoints.Quantised;
 /// </summary>
 /// <remarks>
 /// A file's name is a hash over the content of the checkpoint's files (and the adapter's), the scheme, and the names and shapes of all
-/// tensors. The content of a file is hashed once; the result is kept under its path, size and time of change, as build systems do.
+/// tensors. The content of a file is hashed once; the result is kept under its path, size and time of change, as build systems do. That
+/// holds for the checkpoint's files, and for the cache's own, which are compared with their checksum at each load.
 /// Several processes may do the same at once: each writes a file of its own, and the last to be renamed stays.
 /// </remarks>
 internal sealed class QuantisedCache(string folder)
@@ -75,7 +76,7 @@ internal sealed class QuantisedCache(string folder)
             Delete(temporary);
             throw;
         }
-        return QuantisedFile.Open(path, tensors, cancellationToken);
+        return QuantisedFile.Open(path, tensors, start => ContentOf(path, start, cancellationToken));
     }
 
     /// <summary>The finished files.</summary>
@@ -94,11 +95,11 @@ internal sealed class QuantisedCache(string folder)
             .Sum(file => file.Length is var length && Delete(file.FullName) ? length : 0);
     }
 
-    static SafetensorsFile? TryOpen(string path, IReadOnlyList<QuantisedTensor> tensors, CancellationToken cancellationToken)
+    SafetensorsFile? TryOpen(string path, IReadOnlyList<QuantisedTensor> tensors, CancellationToken cancellationToken)
     {
         try
         {
-            return File.Exists(path) ? QuantisedFile.Open(path, tensors, cancellationToken) : null;
+            return File.Exists(path) ? QuantisedFile.Open(path, tensors, start => ContentOf(path, start, cancellationToken)) : null;
         }
         catch (CheckpointException)
         {
@@ -180,7 +181,7 @@ internal sealed class QuantisedCache(string folder)
         void AddStored(StoredTensor stored)
         {
             if (!files.TryGetValue(stored.File, out var content))
-                files.Add(stored.File, content = ContentOf(stored.File.ResolvedPath, cancellationToken));
+                files.Add(stored.File, content = ContentOf(stored.File.ResolvedPath, 0, cancellationToken));
             Add(content);
             Add(stored.Name);
         }
@@ -198,18 +199,19 @@ internal sealed class QuantisedCache(string folder)
 
     /// <summary>Hash of a file's content, taken from the last time where path, size and time of change are the same.</summary>
     /// <param name="path">The file itself, not a link to it.</param>
+    /// <param name="start">Where the content begins that counts.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="IOException">The file cannot be read.</exception>
-    public string ContentOf(string path, CancellationToken cancellationToken)
+    public string ContentOf(string path, long start, CancellationToken cancellationToken)
     {
-        var info = new FileInfo(path);
-        var identity = $"{info.FullName}\n{info.Length}\n{info.LastWriteTimeUtc.Ticks}";
+        // Size and time of the file that is hashed, whatever takes its name meanwhile.
+        using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
+        var identity = $"{Path.GetFullPath(path)}\n{RandomAccess.GetLength(handle)}\n{File.GetLastWriteTimeUtc(handle).Ticks}{(start == 0 ? "" : $"\n{start}")}";
         var known = Path.Combine(Folder, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(identity)))[..32] + HashExtension);
         if (ReadHash(known) is { } content)
             return content;
 
-        using (var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read))
-            content = ContentHash.Of(handle, 0, cancellationToken);
+        content = ContentHash.Of(handle, start, cancellationToken);
         WriteHash(known, content);
         return content;
     }

@@ -53,8 +53,11 @@ internal static class QuantisedFile
     }
 
     /// <summary>Opens a file and checks all of it: header, every tensor's type and shape, and the checksum of the data.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="tensors">What it shall hold.</param>
+    /// <param name="contentFrom">Hash of the file's content from a place to its end.</param>
     /// <exception cref="CheckpointException">It is not the file that <see cref="Write(FileStream, IReadOnlyList{QuantisedTensor}, IReadOnlyDictionary{string, string}, CancellationToken)"/> wrote.</exception>
-    public static SafetensorsFile Open(string path, IReadOnlyList<QuantisedTensor> tensors, CancellationToken cancellationToken)
+    public static SafetensorsFile Open(string path, IReadOnlyList<QuantisedTensor> tensors, Func<long, string> contentFrom)
     {
         var file = SafetensorsFile.Open(path);
         try
@@ -65,9 +68,8 @@ internal static class QuantisedFile
             if (file.Tensors.Count != tensors.Count)
                 throw Damaged("holds tensors that were not written");
 
-            using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
             long start = file.Tensors.Count == 0 ? file.FileLength : file.Tensors.Values.Min(tensor => tensor.Offset);
-            if (ContentHash.Of(handle, start, cancellationToken) != file.Metadata.GetValueOrDefault(Checksum))
+            if (contentFrom(start) != file.Metadata.GetValueOrDefault(Checksum))
                 throw Damaged("does not have the content that it was written with");
             return file;
         }

@@ -101,7 +101,7 @@ public sealed class QuantisedCacheTests
             case "no checksum": damaged = Replace(damaged, "\"checksum\":\"", "\"checksum\":\"0000"); break;
             case "another file": damaged = SafetensorsBytes.OneTensor("x", "F32", [1], 0, 0, 0, 0); break;
         }
-        File.WriteAllBytes(path, damaged);
+        Overwrite(path, damaged);
 
         using (Open(cache, weights))
         { }
@@ -109,13 +109,59 @@ public sealed class QuantisedCacheTests
         Assert.Equal(whole, File.ReadAllBytes(path));
         Assert.Single(Directory.GetFiles(cache.Folder, "*.safetensors"));
         Assert.Empty(Directory.GetFiles(cache.Folder, "*.tmp"));
+    }
 
-        static byte[] Replace(byte[] bytes, string from, string to)
+    [Fact]
+    public void A_file_is_hashed_once_and_again_when_its_time_changes()
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        var cache = Cache(folder);
+        Open(cache, weights).Dispose();
+        var path = Assert.Single(cache.Files()).FullName;
+        var whole = File.ReadAllBytes(path);
+        var damaged = whole.ToArray();
+        damaged[^1000] ^= 1;
+
+        OverwriteUnseen(path, damaged);
+        Open(cache, weights).Dispose();
+        Assert.Equal(damaged, File.ReadAllBytes(path));   // not seen: nothing has read it
+
+        File.SetLastWriteTimeUtc(path, File.GetLastWriteTimeUtc(path).AddSeconds(1));
+        Open(cache, weights).Dispose();
+        Assert.Equal(whole, File.ReadAllBytes(path));
+    }
+
+    // What is remembered of a file is a hash of its data: it excuses nothing else.
+    public static TheoryData<string> UnseenDamages => ["header", "no checksum", "nothing remembered", "half remembered", "something else remembered"];
+
+    [Theory, MemberData(nameof(UnseenDamages))]
+    public void A_damage_that_kept_size_and_time_is_seen_where_more_than_data_is_damaged(string damage)
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        var cache = Cache(folder);
+        string checksum;
+        using (var file = Open(cache, weights))
+            checksum = file.Metadata[QuantisedFile.Checksum];
+        var path = Assert.Single(cache.Files()).FullName;
+        var remembered = Assert.Single(Directory.GetFiles(cache.Folder, "*.hash"), file => File.ReadAllText(file) == checksum);
+        var whole = File.ReadAllBytes(path);
+        var damaged = whole.ToArray();
+        damaged[^1000] ^= 1;
+        switch (damage)
         {
-            int at = bytes.AsSpan().IndexOf(System.Text.Encoding.ASCII.GetBytes(from));
-            System.Text.Encoding.ASCII.GetBytes(to).CopyTo(bytes, at);
-            return bytes;
+            case "header": damaged[20] ^= 255; break;
+            case "no checksum": damaged = Replace(damaged, "\"checksum\":\"", "\"checksum\":\"0000"); break;
+            case "nothing remembered": File.Delete(remembered); break;
+            case "half remembered": File.WriteAllText(remembered, checksum[..40]); break;
+            case "something else remembered": File.WriteAllText(remembered, new string('0', 64)); break;
         }
+        OverwriteUnseen(path, damaged);
+
+        Open(cache, weights).Dispose();
+
+        Assert.Equal(whole, File.ReadAllBytes(path));
     }
 
     [Fact]
@@ -271,6 +317,29 @@ public sealed class QuantisedCacheTests
         scheme,
         [.. Enum.GetValues<WeightPart>().Select(part => new QuantisedTensor($"w/{part}", weights.Tensors["w"], delta, part, part.Shape(Outputs, Inputs)))],
         "model", Token);
+
+    /// <summary>Changes a file at another time than its own, however coarse the file system's clock is.</summary>
+    static void Overwrite(string path, byte[] bytes)
+    {
+        var time = File.GetLastWriteTimeUtc(path);
+        File.WriteAllBytes(path, bytes);
+        File.SetLastWriteTimeUtc(path, time.AddSeconds(1));
+    }
+
+    /// <summary>Changes a file, and gives it the time that it had.</summary>
+    static void OverwriteUnseen(string path, byte[] bytes)
+    {
+        var time = File.GetLastWriteTimeUtc(path);
+        File.WriteAllBytes(path, bytes);
+        File.SetLastWriteTimeUtc(path, time);
+    }
+
+    static byte[] Replace(byte[] bytes, string from, string to)
+    {
+        int at = bytes.AsSpan().IndexOf(System.Text.Encoding.ASCII.GetBytes(from));
+        System.Text.Encoding.ASCII.GetBytes(to).CopyTo(bytes, at);
+        return bytes;
+    }
 
     static float[] Floats(SafetensorsFile file, string name)
     {
