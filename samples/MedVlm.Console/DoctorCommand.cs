@@ -41,6 +41,7 @@ internal static class DoctorCommand
         Add("MedVlm.Sdk", typeof(MedicalCaptioner).Assembly.GetName().Version?.ToString(3) ?? "");
         Add("Platform", system.Platform);
         Add("Processor", $"{system.Processor.Name}, {system.Processor.Cores} cores, {Words(system.Processor.InstructionSets, "no vector instructions that are known")}");
+        Add("Attention", system.IntegerKernels is { } kernels ? $"on integers in INT8 and INT4, with {kernels}" : "in FP32, for want of AVX2");
         Add("Memory", Memory(system.Processor));
         foreach (var gpu in system.Gpus)
             Add($"GPU {gpu.Index}{(gpu.IsMigInstance ? " (MIG)" : "")}", $"{gpu.Name}, {Memory(gpu)}, compute {gpu.ComputeCapability}, driver {gpu.DriverVersion}, {gpu.Id}");

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using MedVlm.Checkpoints;
 using MedVlm.Devices;
 using MedVlm.Inference;
+using MedVlm.Kernels;
 using Microsoft.ML.OnnxRuntime;
 
 namespace MedVlm;
@@ -32,6 +33,12 @@ public sealed class SystemInformation
 
     /// <summary>The processor, and the memory that this process may have.</summary>
     public ComputeDevice Processor { get; }
+
+    /// <summary>
+    /// The instructions that attention on integers (INT8 and INT4 on a CPU) is computed with: "AVX-512" or "AVX2"; null where ONNX Runtime's attention in
+    /// FP32 is taken instead.
+    /// </summary>
+    public string? IntegerKernels { get; } = !CustomOperators.AreSupported ? null : IntegerProduct.TakesAvx512 ? "AVX-512" : "AVX2";
 
     /// <summary>NVIDIA GPUs, or their instances (MIG); empty without an NVIDIA driver.</summary>
     public IReadOnlyList<ComputeDevice> Gpus { get; }

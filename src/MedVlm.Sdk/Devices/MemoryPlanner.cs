@@ -63,7 +63,7 @@ internal static class MemoryPlanner
         var vision = precision == Precision.Int4 && device == DeviceKind.Cpu ? Precision.Int8 : precision;
         long weights = model.Vision.Bytes(vision, device) + model.Decoder.Bytes(precision, device) + model.Others * ValueBytes(device)
                      + (device == DeviceKind.Cpu ? model.HostBytes : 0);
-        long cache = slots * model.Shape.BytesPerSlot(model.Caption.SlotLength, ModelGraphs.Formats(precision, device).Decoder);
+        long cache = slots * model.Shape.BytesPerSlot(model.Caption.SlotLength, ModelGraphs.Formats(precision, device, model.Shape.HeadSize).Decoder);
 
         // While a matrix is loaded it is there twice; no image is looked at before all are.
         long loading = Largest(model) * (device == DeviceKind.Cpu ? sizeof(float) : 0);
@@ -100,7 +100,7 @@ internal static class MemoryPlanner
     /// </summary>
     static IEnumerable<int> SlotsThatHelp(ModelFootprint model, Precision precision, DeviceKind device)
     {
-        long weights = model.Decoder.Bytes(precision, device), slot = model.Shape.BytesPerSlot(model.Caption.SlotLength, ModelGraphs.Formats(precision, device).Decoder);
+        long weights = model.Decoder.Bytes(precision, device), slot = model.Shape.BytesPerSlot(model.Caption.SlotLength, ModelGraphs.Formats(precision, device, model.Shape.HeadSize).Decoder);
         int most = device == DeviceKind.Cpu ? MaxCpuSlots : MaxCudaSlots;
         for (int slots = 1; slots <= most; slots *= 2)
             if (slots <= 2 || (slots / 2) * slot < weights)

@@ -42,7 +42,7 @@ internal static class IntegerFusion
     static NodeProto? NormalisedRows(NodeProto rows, Dictionary<string, NodeProto> producers)
     {
         var norm = producers.GetValueOrDefault(rows.Input[0]);
-        if (norm?.OpType is not ("LayerNormalization" or "SimplifiedLayerNormalization"))
+        if (norm is not ({ OpType: "LayerNormalization", Input.Count: 3 } or { OpType: "SimplifiedLayerNormalization", Input.Count: 2 }))
             return null;
 
         var fused = Node(rows, NormaliseRowsOperator.Name, norm.Input, rows.Attribute);

@@ -23,7 +23,7 @@ internal sealed record ModelGraphs(GraphBuilder Vision, GraphBuilder Decoder, st
         bool? integerKernels = null)
     {
         var catalog = new WeightCatalog(tensors);
-        var (vision, decoder) = Formats(precision, device, integerKernels);
+        var (vision, decoder) = Formats(precision, device, family.Shape.HeadSize, integerKernels);
         var graphs = new ModelGraphs(
             VisionGraph.Build(family, catalog.Root, vision), DecoderGraph.Build(family, catalog.Root, decoder),
             family.TokenEmbedding(catalog.Root).OnHost(family.Shape.VocabSize, family.Shape.HiddenSize),
@@ -37,7 +37,11 @@ internal sealed record ModelGraphs(GraphBuilder Vision, GraphBuilder Decoder, st
     /// no faster than FP32 (docs/precision.md): there INT4 takes the INT8 that is. On CUDA attention has no FP32 kernel, and quantised
     /// weights are widened as they are multiplied.
     /// </summary>
-    public static (GraphFormat Vision, GraphFormat Decoder) Formats(Precision precision, DeviceKind device, bool? integerKernels = null)
+    /// <param name="precision">Number format of the weights.</param>
+    /// <param name="device">What the graphs are to run on.</param>
+    /// <param name="headSize">Head size of the decoder.</param>
+    /// <param name="integerKernels">Whether the operators of <see cref="CustomOperators"/> are used on a CPU; null where the processor can.</param>
+    public static (GraphFormat Vision, GraphFormat Decoder) Formats(Precision precision, DeviceKind device, int headSize, bool? integerKernels = null)
     {
         return (device, precision) switch
         {
@@ -50,7 +54,7 @@ internal sealed record ModelGraphs(GraphBuilder Vision, GraphBuilder Decoder, st
             _ => throw new System.Diagnostics.UnreachableException(),
         };
 
-        GraphFormat OnCpu(LinearFormat linears) => new(linears, ElementType.Float32, integerKernels ?? CustomOperators.AreSupported);
+        GraphFormat OnCpu(LinearFormat linears) => new(linears, ElementType.Float32, (integerKernels ?? CustomOperators.AreSupported) && headSize <= IntegerAttention.MaxHeadSize);
 
         static (GraphFormat, GraphFormat) Both(LinearFormat linears, ElementType floats) => (new(linears, floats), new(linears, floats));
     }

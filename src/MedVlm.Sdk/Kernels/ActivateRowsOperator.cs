@@ -32,30 +32,33 @@ internal sealed class ActivateRowsOperator() : CustomOperator(
         public override unsafe void Compute(KernelContext context)
         {
             var x = context.Input(0);
+            using var rows = RowChunks.Scratch(context, x.Rows, x[-1]);
             var work = new Work
             {
                 X = x.Data<float>(), Scales = context.Input(1).Data<float>(), Bias = context.OptionalData<float>(2),
                 Gated = context.OptionalData<float>(3), GatedScales = context.OptionalData<float>(4), GatedBias = context.OptionalData<float>(5),
                 Numbers = context.Output<byte>(0, x), Largest = context.Output<float>(1, x, last: 1),
-                Rows = x.Rows, Width = x[-1], ChunkRows = RowChunks.Rows(x.Rows, x[-1]), Range = range, Alpha = alpha, Beta = beta,
+                Rows = x.Rows, Width = x[-1], ChunkRows = RowChunks.Rows(x.Rows, x[-1]), Buffers = (float*)rows.Data, Range = range, Alpha = alpha, Beta = beta,
             };
             context.ForEach(RowChunks.Count(work.Rows, work.ChunkRows), &Activate, &work);
         }
     }
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    [SkipLocalsInit]
     static unsafe void Activate(void* data, nuint index)
     {
         ref var work = ref *(Work*)data;
-        using var buffer = new RowBuffer(work.Width);
+        float* local = stackalloc float[work.Buffers == null ? work.Width : 0];
+        float* buffer = work.Buffers == null ? local : work.Buffers + (nint)index * work.Width;
         for (int row = (int)index * work.ChunkRows, end = Math.Min(row + work.ChunkRows, work.Rows); row < end; row++)
         {
             nint first = (nint)row * work.Width;
-            ScaleRowsOperator.Row(work.X + first, work.Scales[row], work.Bias, null, buffer.Numbers, work.Width);
-            Activate(buffer.Numbers, work.Alpha, work.Beta, work.Width);
+            ScaleRowsOperator.Row(work.X + first, work.Scales[row], work.Bias, null, buffer, work.Width);
+            Activate(buffer, work.Alpha, work.Beta, work.Width);
             if (work.Gated != null)
-                Multiply(buffer.Numbers, work.Gated + first, work.GatedScales[row], work.GatedBias, work.Width);
-            work.Largest[row] = RowNumbers.Quantise(buffer.Numbers, work.Width, work.Range, work.Numbers + first);
+                Multiply(buffer, work.Gated + first, work.GatedScales[row], work.GatedBias, work.Width);
+            work.Largest[row] = RowNumbers.Quantise(buffer, work.Width, work.Range, work.Numbers + first);
         }
     }
 
@@ -81,12 +84,8 @@ internal sealed class ActivateRowsOperator() : CustomOperator(
         // The sigmoid of t is 1 / (1 + 2^-t), or, where that power would be large, 2^t / (1 + 2^t).
         var t = Avx.Multiply(Fma.MultiplyAdd(Avx.Multiply(y, y), b, a), y);
         var power = Exp2.OfNegative(Avx.Or(t, Vector256.Create(-0f)));
-        var (dividend, divisor) = (Avx.BlendVariable(Vector256<float>.One, power, t), Avx.Add(power, Vector256<float>.One));
-
-        // Twelve bits of the reciprocal, and one step of Newton's: cheaper than a division, and exact enough for what is rounded to eight.
-        var reciprocal = Avx.Reciprocal(divisor);
-        reciprocal = Avx.Multiply(reciprocal, Fma.MultiplyAddNegated(reciprocal, divisor, Vector256.Create(2f)));
-        return Avx.Multiply(y, Avx.Multiply(dividend, reciprocal));
+        var dividend = Avx.BlendVariable(Vector256<float>.One, power, t);
+        return Avx.Multiply(y, Avx.Divide(dividend, Avx.Add(power, Vector256<float>.One)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -108,6 +107,7 @@ internal sealed class ActivateRowsOperator() : CustomOperator(
     unsafe struct Work
     {
         public float* X, Scales, Bias, Gated, GatedScales, GatedBias, Largest;
+        public float* Buffers;
         public byte* Numbers;
         public int Rows, Width, ChunkRows, Range;
         public float Alpha, Beta;

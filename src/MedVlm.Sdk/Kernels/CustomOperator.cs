@@ -17,9 +17,6 @@ internal abstract class CustomOperator(string name, ElementType[] inputs, Elemen
 
     public bool IsOptional(int input) => input >= inputs.Length - optional;
 
-    /// <summary>Whether the first output may take the place of the first input.</summary>
-    public virtual bool InPlace => false;
-
     /// <summary>Makes the kernel of a node.</summary>
     /// <param name="info">The node's attributes, for <see cref="OrtApi"/>.</param>
     public abstract CustomKernel CreateKernel(nint info);

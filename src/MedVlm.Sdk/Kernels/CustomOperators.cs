@@ -27,6 +27,7 @@ internal static unsafe class CustomOperators
     /// <exception cref="NativeRuntimeException">The native ONNX Runtime is too old.</exception>
     public static void Register(SessionOptions options)
     {
+        OrtApi.Load();
         OrtApi.AddDomain(options.DangerousGetHandle(), s_domain.Value);
         GC.KeepAlive(options);
     }
@@ -41,11 +42,10 @@ internal static unsafe class CustomOperators
 
     static NativeOperator* Create(int index)
     {
-        var op = s_operators[index];
         var native = (NativeOperator*)NativeMemory.AllocZeroed((nuint)sizeof(NativeOperator));
         *native = new NativeOperator
         {
-            Version = NativeOperator.VersionWithInPlace,
+            Version = OrtApi.Version,
             GetName = &GetName,
             GetExecutionProviderType = &GetProvider,
             GetInputType = &GetInputType,
@@ -60,10 +60,8 @@ internal static unsafe class CustomOperators
             KernelComputeV2 = &Compute,
             GetStartVersion = &GetStartVersion,
             GetEndVersion = &GetEndVersion,
-            GetMayInplace = op.InPlace ? &GetInPlace : null,
-            ReleaseMayInplace = op.InPlace ? &ReleaseInPlace : null,
             Index = index,
-            Name = Text(op.Name),
+            Name = Text(s_operators[index].Name),
         };
         return native;
     }
@@ -111,21 +109,6 @@ internal static unsafe class CustomOperators
     static int GetEndVersion(NativeOperator* native) => int.MaxValue;
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    static nuint GetInPlace(int** inputs, int** outputs)
-    {
-        *inputs = (int*)NativeMemory.AllocZeroed(sizeof(int));
-        *outputs = (int*)NativeMemory.AllocZeroed(sizeof(int));
-        return 1;
-    }
-
-    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    static void ReleaseInPlace(int* inputs, int* outputs)
-    {
-        NativeMemory.Free(inputs);
-        NativeMemory.Free(outputs);
-    }
-
-    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     static nint CreateKernel(NativeOperator* native, nint api, nint info, nint* kernel)
     {
         try
@@ -147,6 +130,11 @@ internal static unsafe class CustomOperators
             ((CustomKernel)GCHandle.FromIntPtr(kernel).Target!).Compute(new KernelContext(context));
             return 0;
         }
+        catch (OutOfMemoryException e)
+        {
+            // In words that the engine knows: it then tries with less.
+            return OrtApi.CreateStatus($"Out of memory. {e.Message}");
+        }
         catch (Exception e)
         {
             return OrtApi.CreateStatus(e.Message);
@@ -160,8 +148,6 @@ internal static unsafe class CustomOperators
     [StructLayout(LayoutKind.Sequential)]
     struct NativeOperator
     {
-        public const uint VersionWithInPlace = 18;
-
         public uint Version;
         public nint CreateKernelV1;
         public delegate* unmanaged[Cdecl]<NativeOperator*, byte*> GetName;
@@ -184,8 +170,10 @@ internal static unsafe class CustomOperators
         public nint InferOutputShape;
         public delegate* unmanaged[Cdecl]<NativeOperator*, int> GetStartVersion;
         public delegate* unmanaged[Cdecl]<NativeOperator*, int> GetEndVersion;
-        public delegate* unmanaged[Cdecl]<int**, int**, nuint> GetMayInplace;
-        public delegate* unmanaged[Cdecl]<int*, int*, void> ReleaseMayInplace;
+
+        // From version 18 on; ONNX Runtime does not look at them in ours.
+        public nint GetMayInplace;
+        public nint ReleaseMayInplace;
         public nint GetAliasMap;
         public nint ReleaseAliasMap;
 

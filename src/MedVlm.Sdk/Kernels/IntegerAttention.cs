@@ -31,7 +31,7 @@ internal unsafe struct AttentionQueries
     /// <summary>How many of these keys, the last ones, a token sees at most.</summary>
     public int Window;
 
-    /// <summary>Rows: heads of tokens.</summary>
+    /// <summary>The keys that a row, a head of a token, sees.</summary>
     public readonly (int First, int End) Seen(int row)
     {
         int end = FirstSees + row / Group * EachSeesMore;
@@ -54,9 +54,9 @@ internal unsafe struct AttentionQueries
 /// for the softmax follow SageAttention (arXiv:2410.02367).
 /// </summary>
 /// <remarks>
-/// Queries take as many bits as sums of 32 bits allow, 15 beside keys of 8. A row with a number that is not finite, or that sees a key
-/// with one, becomes NaN, as in FP32. Rows do not depend on other rows but for the rounding of attention weights, whose scale is the largest
-/// value's of 256 keys that the rows computed together see.
+/// Queries take as many bits as sums of 32 bits allow, 15 beside keys of 8. A row with a number that is not finite, or that sees a key or value
+/// with one, becomes NaN, as in FP32. Rows of one call do not depend on each other but for the scale of attention weights, the largest value's of the 256 keys
+/// that 24 rows see together: a value that is not finite reaches all of these.
 /// </remarks>
 internal static unsafe class IntegerAttention
 {
@@ -73,6 +73,14 @@ internal static unsafe class IntegerAttention
 
     /// <summary>Largest head; the buffers of a call are on the stack.</summary>
     public const int MaxHeadSize = 256;
+
+    /// <summary>Refuses heads that the buffers are too small for.</summary>
+    /// <exception cref="ArgumentException">The head is larger than <see cref="MaxHeadSize"/>.</exception>
+    public static void CheckHeadSize(int headSize)
+    {
+        if (headSize > MaxHeadSize)
+            throw new ArgumentException($"Heads of {headSize} numbers are larger than the {MaxHeadSize} that attention on integers takes.");
+    }
 
     /// <summary>Whether this processor has the instructions.</summary>
     public static bool IsSupported => Avx2.IsSupported && Fma.IsSupported;
@@ -93,7 +101,9 @@ internal static unsafe class IntegerAttention
     {
         int headSize = queries.Queries.HeadSize, width = HeadPanels<T>.Width(headSize);
         int queryRange = Math.Min(short.MaxValue, int.MaxValue / (T.KeyRange * width));
-        int weightRange = Math.Min(short.MaxValue, int.MaxValue / (T.ValueRange * Block));
+        
+        // A hundredth less than sums of 32 bits hold: rounding may lift a weight above one.
+        int weightRange = Math.Min(short.MaxValue, int.MaxValue / (T.ValueRange * Block) * 99 / 100);
 
         short* q = stackalloc short[MaxRows * MaxHeadSize];
         short* weights = stackalloc short[MaxRows * Block];
@@ -150,7 +160,9 @@ internal static unsafe class IntegerAttention
                 var before = Avx.LoadVector256(largest + row);
                 var after = Avx.Max(before, Avx.LoadVector256(most + row));
                 after.Store(largest + row);
-                Exp2.OfNegative(Avx.Subtract(before, after)).Store(rescale + row);
+
+                // Exactly one where nothing has changed: a power that is a ten-thousandth off would add up over the blocks.
+                Avx.BlendVariable(Exp2.OfNegative(Avx.Subtract(before, after)), Vector256<float>.One, Avx.CompareEqual(before, after)).Store(rescale + row);
             }
 
             for (int row = 0; row < rows; row++)

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using MedVlm.Graphs;
@@ -30,29 +29,25 @@ internal sealed class IntegerAttentionOperator() : CustomOperator(
             int batch = q[0], positions = q[1], keys = k[1], width = q[2], headSize = width / heads;
             float* results = context.Output<float>(0, q);
 
+            IntegerAttention.CheckHeadSize(headSize);
+            int* lengths = context.OptionalData<int>(3);
+            for (int row = 0; lengths != null && row < batch; row++)
+                if (lengths[row] < 1 || lengths[row] > keys)
+                    throw new ArgumentException($"A row of {keys} positions cannot have {lengths[row]} that are there.");
+
             int room = (keys + HeadPanels<Panel16>.Tokens - 1) / HeadPanels<Panel16>.Tokens * HeadPanels<Panel16>.Tokens;
             long panel = HeadPanels<Panel16>.Bytes(headSize, room);
 
             // Not cleared: attention reads no further than the keys that are there.
-            byte[] panels = ArrayPool<byte>.Shared.Rent(checked((int)(2 * batch * heads * panel)));
-            try
+            using var panels = context.Scratch(checked((nuint)(2 * panel * batch * heads)));
+            var work = new Work
             {
-                fixed (byte* memory = panels)
-                {
-                    var work = new Work
-                    {
-                        Q = HeadRows.Of(context, 0, 4), K = HeadRows.Of(context, 1, 6), V = HeadRows.Of(context, 2, 8), Results = results,
-                        Lengths = context.OptionalData<int>(3), Panels = memory, PanelBytes = (nint)panel,
-                        Heads = heads, HeadSize = headSize, Positions = positions, Keys = keys, Room = room,
-                    };
-                    context.ForEach(batch * heads, &Pack, &work);
-                    context.ForEach(batch * heads * work.Chunks, &Attend, &work);
-                }
-            }
-            finally
-            {
-                ArrayPool<byte>.Shared.Return(panels);
-            }
+                Q = HeadRows.Of(context, 0, 4), K = HeadRows.Of(context, 1, 6), V = HeadRows.Of(context, 2, 8), Results = results,
+                Lengths = lengths, Panels = panels.Data, PanelBytes = (nint)panel, Heads = heads, HeadSize = headSize, Positions = positions, Keys = keys,
+                Room = room,
+            };
+            context.ForEach(batch * heads, &Pack, &work);
+            context.ForEach(batch * heads * work.Chunks, &Attend, &work);
         }
     }
 

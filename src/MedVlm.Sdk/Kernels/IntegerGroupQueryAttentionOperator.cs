@@ -27,6 +27,7 @@ internal sealed class IntegerGroupQueryAttentionOperator() : CustomOperator(
         {
             var (q, keys, values) = (context.Input(0), context.Input(3), context.Input(4));
             int headSize = q[2] / heads, room = keys[2];
+            IntegerAttention.CheckHeadSize(headSize);
             if (room % HeadPanels<Panel8>.Tokens != 0 || keys[3] != HeadPanels<Panel8>.RowBytes(headSize))
                 throw new ArgumentException($"A KV cache of {room} tokens of {keys[3]} bytes does not fit heads of {headSize} numbers.");
 

@@ -16,6 +16,9 @@ internal static unsafe class IntegerProduct
     /// <summary>Columns of a panel.</summary>
     public const int Columns = 16;
 
+    /// <summary>Whether rows are multiplied twelve at a time.</summary>
+    public static bool TakesAvx512 => Avx512BW.IsSupported;
+
     /// <summary>c[r, 0..16) = Σ a[r, 2p] · b[p, 0..16, 0] + a[r, 2p + 1] · b[p, 0..16, 1].</summary>
     /// <param name="rows">Rows: twelve at a time are the fastest.</param>
     /// <param name="a">The rows, 16-bit.</param>
@@ -27,7 +30,7 @@ internal static unsafe class IntegerProduct
     /// <param name="cStride">Numbers from a row of sums to the next.</param>
     public static void Multiply<T>(int rows, short* a, nint aStride, byte* b, nint bStride, int pairs, int* c, nint cStride) where T : struct, IPanelNumber
     {
-        if (Avx512BW.IsSupported)
+        if (TakesAvx512)
             for (; rows >= 12; rows -= 12, a += 12 * aStride, c += 12 * cStride)
                 Twelve<T>(a, aStride, b, bStride, pairs, c, cStride);
         for (; rows >= 6; rows -= 6, a += 6 * aStride, c += 6 * cStride)

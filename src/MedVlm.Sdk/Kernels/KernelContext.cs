@@ -10,6 +10,9 @@ internal readonly unsafe struct KernelContext(nint context)
     /// <summary>Numbers of an input that may have been left out: null then.</summary>
     public T* OptionalData<T>(int index) where T : unmanaged => OrtApi.Input(context, index) is not 0 and var value ? (T*)OrtApi.Data(value) : null;
 
+    /// <summary>An input that may have been left out.</summary>
+    public KernelTensor? OptionalInput(int index) => OrtApi.Input(context, index) is not 0 and var value ? new KernelTensor(value) : null;
+
     /// <summary>Memory of an output with the dimensions of a tensor.</summary>
     /// <param name="index">The output.</param>
     /// <param name="like">The tensor.</param>
@@ -23,6 +26,10 @@ internal readonly unsafe struct KernelContext(nint context)
         return (T*)OrtApi.Data(OrtApi.Output(context, index, shape));
     }
 
+    /// <summary>Memory until the operator is done, from where the session takes its own.</summary>
+    /// <exception cref="MedVlmException">There is not that much.</exception>
+    public Scratch Scratch(nuint bytes) => new(context, bytes);
+
     /// <summary>Calls a function for each index, on the threads of the session.</summary>
     public void ForEach(int count, delegate* unmanaged[Cdecl]<void*, nuint, void> body, void* data)
     {
@@ -30,6 +37,37 @@ internal readonly unsafe struct KernelContext(nint context)
             body(data, 0);
         else
             OrtApi.ParallelFor(context, body, count, data);
+    }
+}
+
+/// <summary>Memory of an operator while it computes.</summary>
+internal readonly unsafe ref struct Scratch
+{
+    readonly nint _allocator;
+
+    public Scratch(nint context, nuint bytes)
+    {
+        _allocator = OrtApi.Allocator(context);
+        try
+        {
+            Data = OrtApi.Allocate(_allocator, bytes);
+        }
+        catch
+        {
+            OrtApi.ReleaseAllocator(_allocator);
+            throw;
+        }
+    }
+
+    public byte* Data { get; }
+
+    public void Dispose()
+    {
+        if (_allocator == 0)
+            return;
+
+        OrtApi.Free(_allocator, Data);
+        OrtApi.ReleaseAllocator(_allocator);
     }
 }
 
@@ -65,6 +103,9 @@ internal readonly unsafe struct KernelTensor
             return checked((int)rows);
         }
     }
+
+    public bool HasShapeOf(in KernelTensor other) =>
+        ((ReadOnlySpan<long>)_shape)[..Rank].SequenceEqual(((ReadOnlySpan<long>)other._shape)[..other.Rank]);
 
     public void CopyShape(Span<long> shape) => ((ReadOnlySpan<long>)_shape)[..Rank].CopyTo(shape);
 

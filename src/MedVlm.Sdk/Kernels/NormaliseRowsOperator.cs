@@ -22,26 +22,29 @@ internal sealed class NormaliseRowsOperator() : CustomOperator(
         public override unsafe void Compute(KernelContext context)
         {
             var x = context.Input(0);
+            using var rows = RowChunks.Scratch(context, x.Rows, x[-1]);
             var work = new Work
             {
                 X = x.Data<float>(), Gain = context.Input(1).Data<float>(), Shift = context.OptionalData<float>(2),
                 Numbers = context.Output<byte>(0, x), Largest = context.Output<float>(1, x, last: 1),
-                Rows = x.Rows, Width = x[-1], ChunkRows = RowChunks.Rows(x.Rows, x[-1]), Epsilon = epsilon, Range = range,
+                Rows = x.Rows, Width = x[-1], ChunkRows = RowChunks.Rows(x.Rows, x[-1]), Buffers = (float*)rows.Data, Epsilon = epsilon, Range = range,
             };
             context.ForEach(RowChunks.Count(work.Rows, work.ChunkRows), &Normalise, &work);
         }
     }
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    [SkipLocalsInit]
     static unsafe void Normalise(void* data, nuint index)
     {
         ref var work = ref *(Work*)data;
-        using var buffer = new RowBuffer(work.Width);
+        float* local = stackalloc float[work.Buffers == null ? work.Width : 0];
+        float* buffer = work.Buffers == null ? local : work.Buffers + (nint)index * work.Width;
         for (int row = (int)index * work.ChunkRows, end = Math.Min(row + work.ChunkRows, work.Rows); row < end; row++)
         {
             nint first = (nint)row * work.Width;
-            Normalise(work.X + first, work.Gain, work.Shift, work.Epsilon, buffer.Numbers, work.Width);
-            work.Largest[row] = RowNumbers.Quantise(buffer.Numbers, work.Width, work.Range, work.Numbers + first);
+            Normalise(work.X + first, work.Gain, work.Shift, work.Epsilon, buffer, work.Width);
+            work.Largest[row] = RowNumbers.Quantise(buffer, work.Width, work.Range, work.Numbers + first);
         }
     }
 
@@ -93,6 +96,7 @@ internal sealed class NormaliseRowsOperator() : CustomOperator(
     unsafe struct Work
     {
         public float* X, Gain, Shift, Largest;
+        public float* Buffers;
         public byte* Numbers;
         public int Rows, Width, ChunkRows, Range;
         public float Epsilon;

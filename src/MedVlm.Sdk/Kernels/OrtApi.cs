@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -11,19 +12,52 @@ namespace MedVlm.Kernels;
 /// </summary>
 internal static unsafe class OrtApi
 {
-    // Of 1.17, the first version with KernelContext_ParallelFor.
+    /// <summary>The version of the interface that is used: all functions below are in it.</summary>
     public const uint Version = 17;
 
-    static readonly nint* s_functions = Functions();
+    static readonly Lock s_lock = new();
+    static nint* s_functions;
+    static nint s_mainMemory;
 
-    static nint* Functions()
+    /// <summary>Finds the functions; before it none of the others may be called.</summary>
+    /// <exception cref="NativeRuntimeException">The native library is too old, or cannot be found again.</exception>
+    public static void Load()
     {
-        // The library that ONNX Runtime's own C# part has loaded, found as it is found there.
-        nint library = NativeLibrary.Load("onnxruntime", typeof(InferenceSession).Assembly, null);
-        var apiBase = ((delegate* unmanaged[Cdecl]<nint*>)NativeLibrary.GetExport(library, "OrtGetApiBase"))();
-        var functions = ((delegate* unmanaged[Cdecl]<uint, nint>)apiBase[0])(Version);
-        return functions != 0 ? (nint*)functions : throw new NativeRuntimeException(
-            "The native ONNX Runtime that was loaded is older than 1.17: reference the native package in the version of Microsoft.ML.OnnxRuntime.Managed.", null);
+        lock (s_lock)
+        {
+            if (s_functions != null)
+                return;
+
+            if (!NativeLibrary.TryGetExport(Library(), "OrtGetApiBase", out nint entry))
+                throw new NativeRuntimeException($"The native ONNX Runtime that was loaded has no C interface. {Advice}");
+
+            var apiBase = ((delegate* unmanaged[Cdecl]<nint*>)entry)();
+            var functions = (nint*)((delegate* unmanaged[Cdecl]<uint, nint>)apiBase[0])(Version);
+            if (functions == null)
+                throw new NativeRuntimeException($"The native ONNX Runtime that was loaded is older than 1.{Version}. {Advice}");
+
+            s_functions = functions;
+            nint memory;
+            const int Arena = 1, Default = 0;
+            Check(((delegate* unmanaged[Cdecl]<int, int, nint*, nint>)functions[69])(Arena, Default, &memory));
+            s_mainMemory = memory;
+        }
+    }
+
+    const string Advice = "Reference the native package in the version of Microsoft.ML.OnnxRuntime.Managed, or set Precision to Fp32, which does without.";
+
+    /// <summary>The library that ONNX Runtime's C# part has loaded, wherever it found it.</summary>
+    static nint Library()
+    {
+        using var process = Process.GetCurrentProcess();
+        foreach (ProcessModule module in process.Modules)
+            using (module)
+                if (module.ModuleName is { } name && (name.StartsWith("onnxruntime.", StringComparison.OrdinalIgnoreCase) || name.StartsWith("libonnxruntime.", StringComparison.Ordinal))
+                    && NativeLibrary.TryLoad(module.FileName, out nint loaded))
+                    return loaded;
+
+        return NativeLibrary.TryLoad("onnxruntime", typeof(InferenceSession).Assembly, null, out nint found) ? found
+            : throw new NativeRuntimeException($"The native ONNX Runtime that was loaded cannot be found again. {Advice}");
     }
 
     public static nint CreateStatus(string message)
@@ -104,6 +138,27 @@ internal static unsafe class OrtApi
         }
         return (int)rank;
     }
+
+    /// <summary>What the session takes main memory from. To be released.</summary>
+    public static nint Allocator(nint context)
+    {
+        nint allocator;
+        Check(((delegate* unmanaged[Cdecl]<nint, nint, nint*, nint>)s_functions[253])(context, s_mainMemory, &allocator));
+        return allocator;
+    }
+
+    public static byte* Allocate(nint allocator, nuint bytes)
+    {
+        void* data;
+        Check(((delegate* unmanaged[Cdecl]<nint, nuint, void**, nint>)s_functions[75])(allocator, bytes, &data));
+        return (byte*)data;
+    }
+
+    public static void Free(nint allocator, void* data) =>
+        Check(((delegate* unmanaged[Cdecl]<nint, void*, nint>)s_functions[76])(allocator, data));
+
+    public static void ReleaseAllocator(nint allocator) =>
+        ((delegate* unmanaged[Cdecl]<nint, void>)s_functions[132])(allocator);
 
     /// <summary>Calls a function for each index below a count, on the threads of the session.</summary>
     public static void ParallelFor(nint context, delegate* unmanaged[Cdecl]<void*, nuint, void> body, int count, void* data) =>

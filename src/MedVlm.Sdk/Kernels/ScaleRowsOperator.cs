@@ -14,8 +14,6 @@ internal sealed class ScaleRowsOperator() : CustomOperator(
 {
     public new const string Name = "ScaleRows";
 
-    public override bool InPlace => true;
-
     public override CustomKernel CreateKernel(nint info) => new Kernel();
 
     sealed class Kernel : CustomKernel
@@ -23,6 +21,9 @@ internal sealed class ScaleRowsOperator() : CustomOperator(
         public override unsafe void Compute(KernelContext context)
         {
             var x = context.Input(0);
+            if (context.OptionalInput(3) is { } residual && !residual.HasShapeOf(x))
+                throw new ArgumentException("A residual must have the shape of what it is added to.");
+
             var work = new Work
             {
                 X = x.Data<float>(), Scales = context.Input(1).Data<float>(), Bias = context.OptionalData<float>(2), Residual = context.OptionalData<float>(3),

@@ -106,6 +106,37 @@ public sealed class QuantisedLinearTests
         Assert.DoesNotContain("QuantizeLinear_3", bytes, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Int4_knows_the_norm_before_a_layer_and_the_cache_tells_two_norms_apart()
+    {
+        using var folder = new TemporaryFolder();
+        float[] w = Values(40 * 64, 1), gain = [.. Values(64, 2).Select(value => value * value + 0.01f)];
+        var names = new List<string>();
+        foreach (float[] norm in (float[][])[gain, [.. Enumerable.Repeat(1f, 64)]])
+        {
+            folder.Write("model.safetensors", SafetensorsBytes.Of(
+                $$$"""{"l.weight":{"dtype":"F32","shape":[40,64],"data_offsets":[0,{{{w.Length * 4}}}]},"norm.weight":{"dtype":"F32","shape":[64],"data_offsets":[{{{w.Length * 4}}},{{{w.Length * 4 + 256}}}]}}""",
+                [.. MemoryMarshal.AsBytes<float>(w), .. MemoryMarshal.AsBytes<float>(norm)]));
+            using var file = SafetensorsFile.Open(folder.File("model.safetensors"));
+            var graph = new GraphBuilder("test", LinearFormat.Int4);
+            var root = new WeightCatalog(file.Tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo("model.safetensors", tensor.Value.Shape))).Root;
+            graph.Input("x", ElementType.Float32, "B", 64).RmsNorm(root["norm"], 1e-5f).Linear(root["l"], 40);
+            using var weights = QuantisedWeights.Load(
+                new QuantisedCache(folder.File("cache")), "test", graph.Weights, file.Tensors, new Dictionary<string, LoraDelta>(), "model", Token);
+
+            var place = weights.Place(graph.Weights.Single(use => use.Part == WeightPart.Int4));
+            var bytes = File.ReadAllBytes(Path.Combine(folder.File("cache"), place.FileName)).AsSpan((int)place.Offset, (int)place.Length);
+            var (values, scales, zeroPoints) = (new byte[2 * 16], new float[2], new byte[1]);
+            for (int row = 0; row < 40; row++)
+            {
+                Int4Quantiser.Quantise(w.AsSpan(row * 64, 64), [.. norm.Select(value => value * value)], values, scales, zeroPoints);
+                Assert.Equal(values, bytes.Slice(row * 32, 32));
+            }
+            names.Add(place.FileName);
+        }
+        Assert.NotEqual(names[0], names[1]);
+    }
+
     static float[] Values(int count, int seed)
     {
         var random = new Random(seed);

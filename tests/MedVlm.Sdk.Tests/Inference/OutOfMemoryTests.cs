@@ -48,6 +48,7 @@ public sealed class OutOfMemoryTests
     [InlineData("[ErrorCode:Fail] Available memory of 1048576 is smaller than requested bytes of 4194304", true)]
     [InlineData("[ErrorCode:RuntimeException] Non-zero status code returned while running FusedMatMul node. Failed to allocate memory for requested buffer of size 4096", true)]
     [InlineData("[ErrorCode:RuntimeException] CUDA failure 2: out of memory", true)]
+    [InlineData("[ErrorCode:Fail] Out of memory. Insufficient memory to continue the execution of the program.", true)]
     [InlineData("[ErrorCode:InvalidArgument] Got invalid dimensions for input", false)]
     public void The_runtimes_words_for_it_are_known(string message, bool expected) => Assert.Equal(expected, EngineErrors.IsOutOfMemory(Error(message)));
 

@@ -1,3 +1,4 @@
+using MedVlm.Inference;
 using MedVlm.Kernels;
 
 namespace MedVlm.Tests.Kernels;
@@ -88,6 +89,29 @@ public sealed unsafe class IntegerAttentionTests
             for (int row = 0; row < 300; row++)
                 Assert.True(expected(row) == results[(row * 32)..((row + 1) * 32)].All(float.IsNaN), $"row {row}");
         }
+    }
+
+    [Fact]
+    public void Keys_of_long_ago_weigh_what_they_did()
+    {
+        // Equal scores: half of the values are 1, the other half -1. What each of the blocks loses adds up.
+        Processor.Needed();
+        const int Keys = 32_768;
+        var head = new Head(13, Keys, 16, FirstSees: Keys);
+        var v = Enumerable.Range(0, Keys * 16).Select(i => i < Keys * 8 ? 1f : -1f).ToArray();
+
+        var results = Attend<Panel16>(head, new float[13 * 16], Numbers(head).K, v);
+
+        Assert.All(results, number => Assert.Equal(0, number, 2e-4));
+    }
+
+    [Fact]
+    public void Larger_heads_are_refused_by_the_kernels_and_not_given_to_them()
+    {
+        Assert.Throws<ArgumentException>(() => IntegerAttention.CheckHeadSize(257));
+        Assert.False(ModelGraphs.Formats(Precision.Int8, DeviceKind.Cpu, headSize: 257, integerKernels: true).Decoder.IntegerKernels);
+        Assert.True(ModelGraphs.Formats(Precision.Int8, DeviceKind.Cpu, headSize: 256, integerKernels: true).Decoder.IntegerKernels);
+        Assert.False(ModelGraphs.Formats(Precision.Int8, DeviceKind.Cuda, headSize: 64, integerKernels: true).Decoder.IntegerKernels);
     }
 
     [Fact]
