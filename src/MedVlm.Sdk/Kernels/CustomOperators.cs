@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
+using MedVlm.Graphs;
 using Microsoft.ML.OnnxRuntime;
 
 namespace MedVlm.Kernels;
@@ -18,7 +19,8 @@ internal static unsafe class CustomOperators
         new ActivateRowsOperator(), new NormaliseRowsOperator(),
     ];
 
-    static readonly Lazy<nint> s_domain = new(CreateDomain);
+    static readonly Lock s_lock = new();
+    static nint s_domain;
 
     /// <summary>Whether this processor has the instructions that the operators are written in.</summary>
     public static bool AreSupported => IntegerAttention.IsSupported;
@@ -27,17 +29,33 @@ internal static unsafe class CustomOperators
     /// <exception cref="NativeRuntimeException">The native ONNX Runtime is too old.</exception>
     public static void Register(SessionOptions options)
     {
-        OrtApi.Load();
-        OrtApi.AddDomain(options.DangerousGetHandle(), s_domain.Value);
+        lock (s_lock)
+            s_domain = s_domain != 0 ? s_domain : CreateDomain();
+        OrtApi.AddDomain(options.DangerousGetHandle(), s_domain);
         GC.KeepAlive(options);
     }
 
     static nint CreateDomain()
     {
+        OrtApi.Load();
         nint domain = OrtApi.CreateCustomOpDomain(Domain);
         for (int i = 0; i < s_operators.Length; i++)
             OrtApi.AddOperator(domain, Create(i));
+        Introduce(domain);
         return domain;
+    }
+
+    /// <summary>
+    /// The first session that brings a domain along enters it into a list of the whole process, and fails if another one is doing so at the same
+    /// time (ONNX Runtime 1.31 looks, and then adds). So a session of no use is the first, and alone.
+    /// </summary>
+    static void Introduce(nint domain)
+    {
+        var graph = new GraphBuilder("introduction");
+        graph.Output("y", graph.Input("x", ElementType.Float32, 1), ElementType.Float32, 1);
+        using var options = new SessionOptions { IntraOpNumThreads = 1, LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR };
+        OrtApi.AddDomain(options.DangerousGetHandle(), domain);
+        new InferenceSession(graph.ToBytes(_ => default), options).Dispose();
     }
 
     static NativeOperator* Create(int index)
