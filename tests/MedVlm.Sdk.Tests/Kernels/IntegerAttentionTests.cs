@@ -37,7 +37,7 @@ public sealed unsafe class IntegerAttentionTests
     public void Sixteen_bits_are_near_the_formula(Head head) => Near<Panel16>(head, 3e-3);
 
     [Theory, MemberData(nameof(Heads))]
-    public void Eight_bits_are_as_near_as_eight_bits_can_be(Head head) => Near<Panel8>(head, 3e-2);
+    public void Eight_bits_are_as_near_as_eight_bits_can_be(Head head) => Near<Panel8>(head, 4e-2);
 
     static void Near<T>(Head head, double tolerance) where T : struct, IPanelNumber
     {
@@ -132,7 +132,7 @@ public sealed unsafe class IntegerAttentionTests
 
     static (float[] Q, float[] K, float[] V) Numbers(Head head)
     {
-        var random = new Random(head.GetHashCode() & 0xffff | 1);
+        var random = new Random(head.Queries * 31 + head.Keys * 7 + head.Size);
         return (Make(head.Queries * head.Group, 1.5), Make(head.Keys, 1.5), Make(head.Keys, 1));
 
         float[] Make(int rows, double size) =>
