@@ -7,6 +7,9 @@ namespace MedVlm.Kernels;
 /// <summary>A row of floats as integers with one scale.</summary>
 internal static unsafe class RowNumbers
 {
+    // A row of smaller numbers is one of zeros: what they would be multiplied by is beyond the largest float.
+    const float Smallest = short.MaxValue / float.MaxValue * 2;
+
     /// <summary>Rounds a row to integers of which the largest has magnitude <paramref name="range"/>.</summary>
     /// <param name="row">The row.</param>
     /// <param name="count">Its length.</param>
@@ -18,14 +21,13 @@ internal static unsafe class RowNumbers
     public static float Quantise(float* row, int count, int range, short* numbers, int width)
     {
         float largest = Largest(row, count);
-        if (!float.IsFinite(largest) || largest == 0)
+        if (!float.IsFinite(largest) || largest < Smallest)
         {
             new Span<short>(numbers, width).Clear();
-            return largest == 0 ? 0 : float.NaN;
+            return largest < Smallest ? 0 : float.NaN;
         }
 
-        // A largest number so small that its inverse overflows is as good as none.
-        var factor = Vector256.Create(Math.Min(range / largest, float.MaxValue));
+        var factor = Vector256.Create(range / largest);
         int i = 0;
         for (; i + 16 <= count; i += 16)
         {
@@ -47,13 +49,13 @@ internal static unsafe class RowNumbers
     public static float Quantise(float* row, int count, int range, byte* numbers)
     {
         float largest = Largest(row, count);
-        if (!float.IsFinite(largest) || largest == 0)
+        if (!float.IsFinite(largest) || largest < Smallest)
         {
             new Span<byte>(numbers, count).Fill((byte)(range + 1));
-            return largest == 0 ? 0 : float.NaN;
+            return largest < Smallest ? 0 : float.NaN;
         }
 
-        var factor = Vector256.Create(Math.Min(range / largest, float.MaxValue));
+        var factor = Vector256.Create(range / largest);
         var middle = Vector256.Create((short)(range + 1));
         int i = 0;
         for (; i + 32 <= count; i += 32)
