@@ -8,8 +8,6 @@ namespace MedVlm.Kernels;
 /// </summary>
 /// <remarks>
 /// Keys: for 16 tokens, for each pair of dimensions, 16 tokens of two numbers. Values: for each pair of tokens, all dimensions of two numbers.
-/// Which tokens are a pair follows from how the attention weights are packed to 16 bits (VPACKSSDW works on halves):
-/// of 16 tokens 0 1, 2 3, 8 9, 10 11, 4 5, 6 7, 12 13, 14 15.
 /// </remarks>
 internal readonly unsafe struct HeadPanels<T> where T : struct, IPanelNumber
 {
@@ -51,11 +49,20 @@ internal readonly unsafe struct HeadPanels<T> where T : struct, IPanelNumber
     /// <summary>The keys of 16 tokens, for each pair of dimensions.</summary>
     public byte* Keys(int firstToken) => _keys + (nint)firstToken * _width * T.Size;
 
-    /// <summary>16 dimensions of the values from a token on, for each pair of tokens.</summary>
-    public byte* Values(int firstToken, int firstDimension) => _values + ((nint)firstToken * _width + 2 * firstDimension) * T.Size;
+    /// <summary>Bytes from a pair of dimensions to the next one's keys.</summary>
+    public static nint KeyStride => 2 * Tokens * T.Size;
+
+    /// <summary>Bytes from the keys of 16 tokens to those of the next.</summary>
+    public nint NextKeys => (nint)Tokens * _width * T.Size;
+
+    /// <summary>The values from a token on, an even one, for each pair of tokens.</summary>
+    public byte* Values(int firstToken) => _values + (nint)firstToken * _width * T.Size;
 
     /// <summary>Bytes from a pair of tokens' values to the next.</summary>
     public nint ValueStride => (nint)_width * 2 * T.Size;
+
+    /// <summary>Bytes from 16 dimensions of the values to the next.</summary>
+    public static nint NextValues => 2 * IntegerProduct.Columns * T.Size;
 
     /// <summary>Quantises a token's key.</summary>
     /// <param name="token">Its place.</param>
@@ -67,11 +74,8 @@ internal readonly unsafe struct HeadPanels<T> where T : struct, IPanelNumber
         short* numbers = stackalloc short[_width];
         KeyScales[token] = RowNumbers.Quantise(key, headSize, T.KeyRange, numbers, _width);
         byte* panel = Keys(token / Tokens * Tokens) + token % Tokens * 2 * T.Size;
-        for (int i = 0; i < _width; i += 2, panel += 2 * Tokens * T.Size)
-        {
-            T.Store(panel, numbers[i]);
-            T.Store(panel + T.Size, numbers[i + 1]);
-        }
+        for (int i = 0; i < _width; i += 2, panel += KeyStride)
+            T.StorePair(panel, numbers + i);
     }
 
     /// <summary>Quantises a token's value.</summary>
@@ -80,8 +84,7 @@ internal readonly unsafe struct HeadPanels<T> where T : struct, IPanelNumber
     {
         short* numbers = stackalloc short[_width];
         ValueScales[token] = RowNumbers.Quantise(value, headSize, T.ValueRange, numbers, _width);
-        int place = Place(token % Tokens);
-        byte* panel = Values(token / Tokens * Tokens + place / 2 * 2, 0) + place % 2 * T.Size;
+        byte* panel = Values(token / 2 * 2) + token % 2 * T.Size;
         for (int i = 0; i < _width; i++, panel += 2 * T.Size)
             T.Store(panel, numbers[i]);
     }
@@ -94,7 +97,7 @@ internal readonly unsafe struct HeadPanels<T> where T : struct, IPanelNumber
         short* second = numbers + _width;
         ValueScales[token] = RowNumbers.Quantise(value, headSize, T.ValueRange, numbers, _width);
         ValueScales[token + 1] = RowNumbers.Quantise(next, headSize, T.ValueRange, second, _width);
-        byte* panel = Values(token / Tokens * Tokens + Place(token % Tokens), 0);
+        byte* panel = Values(token);
         for (int i = 0; i < _width; i += 8, panel += 16 * T.Size)
         {
             var (a, b) = (Sse2.LoadVector128(numbers + i), Sse2.LoadVector128(second + i));
@@ -124,7 +127,4 @@ internal readonly unsafe struct HeadPanels<T> where T : struct, IPanelNumber
         if (next < count)
             SetValue(token + next, values.Row(first + next, buffer), headSize);
     }
-
-    // Bits 2 and 3 change places: 0..3, 8..11, 4..7, 12..15.
-    static int Place(int token) => token & ~12 | (token & 4) << 1 | (token & 8) >> 1;
 }

@@ -101,13 +101,13 @@ internal static unsafe class IntegerAttention
     {
         int headSize = queries.Queries.HeadSize, width = HeadPanels<T>.Width(headSize);
         int queryRange = Math.Min(short.MaxValue, int.MaxValue / (T.KeyRange * width));
-        
+
         // A hundredth less than sums of 32 bits hold: rounding may lift a weight above one.
         int weightRange = Math.Min(short.MaxValue, int.MaxValue / (T.ValueRange * Block) * 99 / 100);
 
         short* q = stackalloc short[MaxRows * MaxHeadSize];
-        short* weights = stackalloc short[MaxRows * Block];
-        int* sums = stackalloc int[MaxRows * Block];
+        int* scores = stackalloc int[MaxRows * Block];
+        int* sums = stackalloc int[MaxRows * MaxHeadSize];
         float* results = stackalloc float[MaxRows * MaxHeadSize];
         float* keyScales = stackalloc float[Block];
         float* valueScales = stackalloc float[Block];
@@ -116,6 +116,8 @@ internal static unsafe class IntegerAttention
         float* largest = stackalloc float[Padded];
         float* total = stackalloc float[Padded];
         float* rescale = stackalloc float[Padded];
+        int* firsts = stackalloc int[MaxRows];
+        int* ends = stackalloc int[MaxRows];
 
         var (first, end) = (int.MaxValue, 0);
         for (int row = 0; row < rows; row++)
@@ -123,8 +125,8 @@ internal static unsafe class IntegerAttention
             // Powers of two are computed in place of those of e.
             queryScales[row] = RowNumbers.Quantise(queries.Query(firstRow + row, results), headSize, queryRange, q + row * width, width)
                              * queries.Scale * (float)(1 / Math.Log(2));
-            var seen = queries.Seen(firstRow + row);
-            (first, end) = (Math.Min(first, seen.First), Math.Max(end, seen.End));
+            (firsts[row], ends[row]) = queries.Seen(firstRow + row);
+            (first, end) = (Math.Min(first, firsts[row]), Math.Max(end, ends[row]));
         }
         new Span<float>(results, rows * width).Clear();
         new Span<float>(largest, Padded).Fill(Unseen);
@@ -133,14 +135,11 @@ internal static unsafe class IntegerAttention
 
         for (int start = first / HeadPanels<T>.Tokens * HeadPanels<T>.Tokens; start < end; start += Block)
         {
-            int keys = Math.Min(Block, end - start), tiles = (keys + HeadPanels<T>.Tokens - 1) / HeadPanels<T>.Tokens;
-            for (int tile = 0; tile < tiles; tile++)
-                IntegerProduct.Multiply<T>(
-                    rows, q, width, panels.Keys(start + tile * HeadPanels<T>.Tokens), 2 * HeadPanels<T>.Tokens * T.Size, width / 2,
-                    sums + tile * HeadPanels<T>.Tokens, Block);
-
             // Beyond the last key lies whatever was there before.
-            int padded = tiles * HeadPanels<T>.Tokens;
+            int keys = Math.Min(Block, end - start), padded = (keys + HeadPanels<T>.Tokens - 1) / HeadPanels<T>.Tokens * HeadPanels<T>.Tokens;
+            IntegerProduct.Multiply<T>(
+                rows, padded, q, width, panels.Keys(start), panels.NextKeys, HeadPanels<T>.KeyStride, width / 2, scores, Block);
+
             CopyScales(panels.KeyScales + start, keyScales, keys, padded);
             CopyScales(panels.ValueScales + start, valueScales, keys, padded);
             float valueScale = RowNumbers.Largest(valueScales, keys);
@@ -149,10 +148,7 @@ internal static unsafe class IntegerAttention
                 Avx.Multiply(Avx.LoadVector256(valueScales + i), Vector256.Create(perValue)).Store(valueScales + i);
 
             for (int row = 0; row < rows; row++)
-            {
-                var seen = queries.Seen(firstRow + row);
-                most[row] = Score(sums + row * Block, padded, seen.First - start, seen.End - start, keyScales) * queryScales[row];
-            }
+                most[row] = Score(scores + row * Block, padded, firsts[row] - start, ends[row] - start, keyScales) * queryScales[row];
 
             // All rows at once; a row that sees none of these keys keeps what it has.
             for (int row = 0; row < Padded; row += Lanes)
@@ -165,27 +161,21 @@ internal static unsafe class IntegerAttention
                 Avx.BlendVariable(Exp2.OfNegative(Avx.Subtract(before, after)), Vector256<float>.One, Avx.CompareEqual(before, after)).Store(rescale + row);
             }
 
+            // The scores are not needed any more: weights, half as wide, take their place.
+            for (int row = 0; row < rows; row++)
+                total[row] = total[row] * rescale[row] + Weigh(
+                    (float*)scores + row * Block, (short*)(scores + row * Block), padded, firsts[row] - start, ends[row] - start, valueScales,
+                    queryScales[row], largest[row]);
+            IntegerProduct.Multiply<T>(
+                rows, width, (short*)scores, 2 * Block, panels.Values(start), HeadPanels<T>.NextValues, panels.ValueStride, padded / 2, sums, width);
+
+            var unit = Vector256.Create(valueScale / weightRange);
             for (int row = 0; row < rows; row++)
             {
-                var seen = queries.Seen(firstRow + row);
-                total[row] = total[row] * rescale[row] + Weigh(
-                    (float*)sums + row * Block, weights + row * Block, padded, seen.First - start, seen.End - start, valueScales, queryScales[row],
-                    largest[row]);
-            }
-
-            // The sums of scores are not needed any more: their place takes those of values.
-            var unit = Vector256.Create(valueScale / weightRange);
-            for (int dimension = 0; dimension < width; dimension += IntegerProduct.Columns)
-            {
-                IntegerProduct.Multiply<T>(rows, weights, Block, panels.Values(start, dimension), panels.ValueStride, padded / 2, sums, IntegerProduct.Columns);
-                for (int row = 0; row < rows; row++)
-                {
-                    float* result = results + row * width + dimension;
-                    int* sum = sums + row * IntegerProduct.Columns;
-                    var old = Vector256.Create(rescale[row]);
-                    Accumulate(result, sum, old, unit);
-                    Accumulate(result + Lanes, sum + Lanes, old, unit);
-                }
+                var old = Vector256.Create(rescale[row]);
+                for (int i = row * width; i < (row + 1) * width; i += Lanes)
+                    Fma.MultiplyAdd(Avx.ConvertToVector256Single(Avx.LoadVector256(sums + i)), unit, Avx.Multiply(Avx.LoadVector256(results + i), old))
+                       .Store(results + i);
             }
         }
 
@@ -200,10 +190,6 @@ internal static unsafe class IntegerAttention
                 result[i] = results[row * width + i] * factor.ToScalar();
         }
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Accumulate(float* result, int* sum, Vector256<float> old, Vector256<float> unit) =>
-        Fma.MultiplyAdd(Avx.ConvertToVector256Single(Avx.LoadVector256(sum)), unit, Avx.Multiply(Avx.LoadVector256(result), old)).Store(result);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void CopyScales(float* from, float* to, int count, int padded)
@@ -239,7 +225,7 @@ internal static unsafe class IntegerAttention
 
     /// <summary>Scores of a row to attention weights.</summary>
     /// <param name="scores">Scores.</param>
-    /// <param name="weights">Receives the weights times the values' scales, as integers.</param>
+    /// <param name="weights">Receives the weights times the values' scales, as integers; may begin where the scores do.</param>
     /// <param name="count">Keys, a multiple of 16.</param>
     /// <param name="first">The first key that the row sees; may be negative.</param>
     /// <param name="end">The key after the last one; may be beyond the count.</param>
@@ -250,19 +236,39 @@ internal static unsafe class IntegerAttention
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static float Weigh(float* scores, short* weights, int count, int first, int end, float* valueScales, float scale, float largest)
     {
-        var (factor, offset, sum) = (Vector256.Create(scale), Vector256.Create(-largest), Vector256<float>.Zero);
+        if (Avx512DQ.IsSupported)
+            return WeighAvx512(scores, weights, count, first, end, valueScales, scale, largest);
+
+        // Not by fused multiply-adds: the largest score is a rounded product, and nothing may be left of it.
+        var (factor, most, sum) = (Vector256.Create(scale), Vector256.Create(largest), Vector256<float>.Zero);
         for (int i = 0; i < count; i += 2 * Lanes)
         {
-            var low = Exp2.OfNegative(Fma.MultiplyAdd(Avx.LoadVector256(scores + i), factor, offset));
-            var high = Exp2.OfNegative(Fma.MultiplyAdd(Avx.LoadVector256(scores + i + Lanes), factor, offset));
+            var low = Exp2.OfNegative(Avx.Subtract(Avx.Multiply(Avx.LoadVector256(scores + i), factor), most));
+            var high = Exp2.OfNegative(Avx.Subtract(Avx.Multiply(Avx.LoadVector256(scores + i + Lanes), factor), most));
             if (i < first || i + 2 * Lanes > end)
                 (low, high) = (Avx.And(low, Seen(i, first, end)), Avx.And(high, Seen(i + Lanes, first, end)));
             sum = Avx.Add(sum, Avx.Add(low, high));
             low = Avx.Multiply(low, Avx.LoadVector256(valueScales + i));
             high = Avx.Multiply(high, Avx.LoadVector256(valueScales + i + Lanes));
-            Avx2.PackSignedSaturate(Avx.ConvertToVector256Int32(low), Avx.ConvertToVector256Int32(high)).Store(weights + i);
+            var packed = Avx2.PackSignedSaturate(Avx.ConvertToVector256Int32(low), Avx.ConvertToVector256Int32(high));
+            Avx2.Permute4x64(packed.AsInt64(), 0b11_01_10_00).AsInt16().Store(weights + i);     // packing works on halves
         }
         return Vector256.Sum(sum);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static float WeighAvx512(float* scores, short* weights, int count, int first, int end, float* valueScales, float scale, float largest)
+    {
+        var (factor, most, sum) = (Vector512.Create(scale), Vector512.Create(largest), Vector512<float>.Zero);
+        for (int i = 0; i < count; i += 2 * Lanes)
+        {
+            var weight = Exp2.Of(Vector512.Load(scores + i) * factor - most);
+            if (i < first || i + 2 * Lanes > end)
+                weight &= Vector512.Create(Seen(i, first, end), Seen(i + Lanes, first, end));
+            sum += weight;
+            Avx512F.ConvertToVector256Int16(Avx512F.ConvertToVector512Int32(weight * Vector512.Load(valueScales + i))).Store(weights + i);
+        }
+        return Vector512.Sum(sum);
     }
 
     /// <summary>All bits set for the keys i to i + 7 that lie between first and end.</summary>

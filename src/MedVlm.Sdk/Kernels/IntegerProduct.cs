@@ -16,23 +16,39 @@ internal static unsafe class IntegerProduct
     /// <summary>Columns of a panel.</summary>
     public const int Columns = 16;
 
-    /// <summary>Whether rows are multiplied twelve at a time.</summary>
+    /// <summary>Whether rows are multiplied eight at a time by two panels.</summary>
     public static bool TakesAvx512 => Avx512BW.IsSupported;
 
-    /// <summary>c[r, 0..16) = Σ a[r, 2p] · b[p, 0..16, 0] + a[r, 2p + 1] · b[p, 0..16, 1].</summary>
-    /// <param name="rows">Rows: twelve at a time are the fastest.</param>
+    /// <summary>c[r, 16n + i] = Σ a[r, 2p] · b[n, p, i, 0] + a[r, 2p + 1] · b[n, p, i, 1].</summary>
+    /// <param name="rows">Rows: a multiple of eight is the fastest.</param>
+    /// <param name="columns">Columns, a multiple of 16.</param>
     /// <param name="a">The rows, 16-bit.</param>
     /// <param name="aStride">Numbers from a row to the next.</param>
-    /// <param name="b">The panel.</param>
-    /// <param name="bStride">Bytes from a pair to the next.</param>
+    /// <param name="b">The first panel.</param>
+    /// <param name="bNext">Bytes from a panel to the next.</param>
+    /// <param name="bStride">Bytes from a pair to the next in the same panel.</param>
     /// <param name="pairs">Pairs.</param>
     /// <param name="c">The sums.</param>
     /// <param name="cStride">Numbers from a row of sums to the next.</param>
-    public static void Multiply<T>(int rows, short* a, nint aStride, byte* b, nint bStride, int pairs, int* c, nint cStride) where T : struct, IPanelNumber
+    public static void Multiply<T>(int rows, int columns, short* a, nint aStride, byte* b, nint bNext, nint bStride, int pairs, int* c, nint cStride)
+        where T : struct, IPanelNumber
     {
+        int column = 0;
         if (TakesAvx512)
-            for (; rows >= 12; rows -= 12, a += 12 * aStride, c += 12 * cStride)
-                Twelve<T>(a, aStride, b, bStride, pairs, c, cStride);
+            for (; column + 2 * Columns <= columns; column += 2 * Columns, b += 2 * bNext, c += 2 * Columns)
+            {
+                int row = 0;
+                for (; row + 8 <= rows; row += 8)
+                    Eight<T>(a + row * aStride, aStride, b, bNext, bStride, pairs, c + row * cStride, cStride);
+                MultiplyPanel<T>(rows - row, a + row * aStride, aStride, b, bStride, pairs, c + row * cStride, cStride);
+                MultiplyPanel<T>(rows - row, a + row * aStride, aStride, b + bNext, bStride, pairs, c + row * cStride + Columns, cStride);
+            }
+        for (; column < columns; column += Columns, b += bNext, c += Columns)
+            MultiplyPanel<T>(rows, a, aStride, b, bStride, pairs, c, cStride);
+    }
+
+    static void MultiplyPanel<T>(int rows, short* a, nint aStride, byte* b, nint bStride, int pairs, int* c, nint cStride) where T : struct, IPanelNumber
+    {
         for (; rows >= 6; rows -= 6, a += 6 * aStride, c += 6 * cStride)
             Six<T>(a, aStride, b, bStride, pairs, c, cStride);
         for (; rows >= 3; rows -= 3, a += 3 * aStride, c += 3 * cStride)
@@ -42,64 +58,56 @@ internal static unsafe class IntegerProduct
     }
 
     /// <summary>
-    /// AVX-512: a register holds all columns. The products of four rows come before their sums, since sums that wait for a product keep others from
-    /// the same port (20 % on Zen 4).
+    /// AVX-512: a register holds all columns of a panel, and two panels share what is loaded of a row. The products of two rows come before their
+    /// sums, since sums that wait for a product keep others from the same port (20 % on Zen 4). Never part of its caller: that would cost registers.
     /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Twelve<T>(short* a, nint aStride, byte* b, nint bStride, int pairs, int* c, nint cStride) where T : struct, IPanelNumber
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    static void Eight<T>(short* a, nint aStride, byte* b, nint bNext, nint bStride, int pairs, int* c, nint cStride) where T : struct, IPanelNumber
     {
-        Vector512<int> c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default;
-        Vector512<int> c6 = default, c7 = default, c8 = default, c9 = default, c10 = default, c11 = default;
-        short* a3 = a + 3 * aStride, a6 = a + 6 * aStride, a9 = a + 9 * aStride;
-        for (; pairs > 0; pairs--, b += bStride, a += 2, a3 += 2, a6 += 2, a9 += 2)
+        Vector512<int> c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
+        Vector512<int> c40 = default, c41 = default, c50 = default, c51 = default, c60 = default, c61 = default, c70 = default, c71 = default;
+        short* a3 = a + 3 * aStride, a6 = a + 6 * aStride;
+        for (; pairs > 0; pairs--, b += bStride, a += 2, a3 += 2, a6 += 2)
         {
             Sse.Prefetch0(b + PairsAhead * bStride);
-            var x = T.LoadAll(b);
-            var p0 = Products(a, x);
-            var p1 = Products(a + aStride, x);
-            var p2 = Products(a + 2 * aStride, x);
-            var p3 = Products(a3, x);
-            c0 += p0;
-            c1 += p1;
-            c2 += p2;
-            c3 += p3;
-            p0 = Products(a3 + aStride, x);
-            p1 = Products(a3 + 2 * aStride, x);
-            p2 = Products(a6, x);
-            p3 = Products(a6 + aStride, x);
-            c4 += p0;
-            c5 += p1;
-            c6 += p2;
-            c7 += p3;
-            p0 = Products(a6 + 2 * aStride, x);
-            p1 = Products(a9, x);
-            p2 = Products(a9 + aStride, x);
-            p3 = Products(a9 + 2 * aStride, x);
-            c8 += p0;
-            c9 += p1;
-            c10 += p2;
-            c11 += p3;
+            Sse.Prefetch0(b + bNext + PairsAhead * bStride);
+            var (b0, b1) = (T.LoadAll(b), T.LoadAll(b + bNext));
+            var (x, y) = (WidePair(a), WidePair(a + aStride));
+            var (p, q, r, s) = (Products(x, b0), Products(x, b1), Products(y, b0), Products(y, b1));
+            (c00, c01, c10, c11) = (c00 + p, c01 + q, c10 + r, c11 + s);
+            (x, y) = (WidePair(a + 2 * aStride), WidePair(a3));
+            (p, q, r, s) = (Products(x, b0), Products(x, b1), Products(y, b0), Products(y, b1));
+            (c20, c21, c30, c31) = (c20 + p, c21 + q, c30 + r, c31 + s);
+            (x, y) = (WidePair(a3 + aStride), WidePair(a3 + 2 * aStride));
+            (p, q, r, s) = (Products(x, b0), Products(x, b1), Products(y, b0), Products(y, b1));
+            (c40, c41, c50, c51) = (c40 + p, c41 + q, c50 + r, c51 + s);
+            (x, y) = (WidePair(a6), WidePair(a6 + aStride));
+            (p, q, r, s) = (Products(x, b0), Products(x, b1), Products(y, b0), Products(y, b1));
+            (c60, c61, c70, c71) = (c60 + p, c61 + q, c70 + r, c71 + s);
         }
-        c0.Store(c);
-        c1.Store(c + cStride);
-        c2.Store(c + 2 * cStride);
-        c += 3 * cStride;
-        c3.Store(c);
-        c4.Store(c + cStride);
-        c5.Store(c + 2 * cStride);
-        c += 3 * cStride;
-        c6.Store(c);
-        c7.Store(c + cStride);
-        c8.Store(c + 2 * cStride);
-        c += 3 * cStride;
-        c9.Store(c);
-        c10.Store(c + cStride);
-        c11.Store(c + 2 * cStride);
+        Store(c, c00, c01);
+        Store(c + cStride, c10, c11);
+        Store(c + 2 * cStride, c20, c21);
+        Store(c + 3 * cStride, c30, c31);
+        c += 4 * cStride;
+        Store(c, c40, c41);
+        Store(c + cStride, c50, c51);
+        Store(c + 2 * cStride, c60, c61);
+        Store(c + 3 * cStride, c70, c71);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector512<int> Products(short* a, Vector512<short> b) =>
-        Avx512BW.MultiplyAddAdjacent(Vector512.Create(*(int*)a).AsInt16(), b);
+    static Vector512<short> WidePair(short* a) => Vector512.Create(*(int*)a).AsInt16();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector512<int> Products(Vector512<short> a, Vector512<short> b) => Avx512BW.MultiplyAddAdjacent(a, b);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Store(int* c, Vector512<int> first, Vector512<int> second)
+    {
+        first.Store(c);
+        second.Store(c + Columns);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void Six<T>(short* a, nint aStride, byte* b, nint bStride, int pairs, int* c, nint cStride) where T : struct, IPanelNumber

@@ -25,6 +25,9 @@ internal unsafe interface IPanelNumber
     /// <summary>Puts a number down.</summary>
     static abstract void Store(byte* address, short number);
 
+    /// <summary>Puts two numbers down.</summary>
+    static abstract void StorePair(byte* address, short* numbers);
+
     /// <summary>Puts 16 numbers down.</summary>
     static abstract void Store(byte* address, Vector128<short> low, Vector128<short> high);
 }
@@ -48,6 +51,13 @@ internal readonly unsafe struct Panel8 : IPanelNumber
     public static void Store(byte* address, short number) => *(sbyte*)address = (sbyte)number;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StorePair(byte* address, short* numbers)
+    {
+        Store(address, numbers[0]);
+        Store(address + Size, numbers[1]);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(byte* address, Vector128<short> low, Vector128<short> high) => Sse2.PackSignedSaturate(low, high).Store((sbyte*)address);
 }
 
@@ -68,6 +78,9 @@ internal readonly unsafe struct Panel16 : IPanelNumber
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(byte* address, short number) => *(short*)address = number;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StorePair(byte* address, short* numbers) => *(int*)address = *(int*)numbers;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(byte* address, Vector128<short> low, Vector128<short> high)

@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using CsCheck;
 using MedVlm.Kernels;
 
@@ -74,5 +75,16 @@ public sealed unsafe class RowNumbersTests
             Assert.Equal(1, Exp2.OfNegative(Vector256.Create(x)).ToScalar() / Math.Pow(2, x), 1.1e-4);
         Assert.InRange(Exp2.OfNegative(Vector256.Create(-1e30f)).ToScalar(), 0, 2e-38f);
         Assert.True(float.IsNaN(Exp2.OfNegative(Vector256.Create(float.NaN)).ToScalar()));
+    }
+
+    [Fact]
+    public void Powers_of_two_of_sixteen_numbers_are_right_to_a_ten_thousandth()
+    {
+        Assert.SkipUnless(Avx512DQ.IsSupported, "This processor has no AVX-512.");
+        for (float x = 3; x > -126; x -= 0.0371f)
+            Assert.Equal(1, Exp2.Of(Vector512.Create(x)).ToScalar() / Math.Pow(2, x), 1.1e-4);
+        foreach (float x in (float[])[-150, -1e30f, float.NegativeInfinity])
+            Assert.InRange(Exp2.Of(Vector512.Create(x)).ToScalar(), 0, 2e-38f);
+        Assert.True(float.IsNaN(Exp2.Of(Vector512.Create(float.NaN)).ToScalar()));
     }
 }
