@@ -75,14 +75,16 @@ internal static class IntegerFusion
             return null;
 
         string lengths = attention.Input.ElementAtOrDefault(3) ?? "";
-        return Node(attention, IntegerAttentionOperator.Name, [q[0], k[0], v[0], lengths, q[1], q[2], k[1], k[2], v[1], v[2]], attention.Attribute);
+        return Node(
+            attention, IntegerAttentionOperator.ScaledName,
+            [q[0], k[0], v[0], q[1], q[2], k[1], k[2], v[1], v[2], lengths, q[3], k[3], v[3]], attention.Attribute);
     }
 
-    /// <summary>Product, scale and bias ("" for none) of a value that <see cref="ScaleRowsOperator"/> makes without a residual.</summary>
+    /// <summary>Product, scales of rows and of columns, and bias ("" for none) of a value that <see cref="ScaleRowsOperator"/> makes without a residual.</summary>
     static bool Scales(Dictionary<string, NodeProto> producers, string value, out string[] inputs)
     {
         var scaling = producers.GetValueOrDefault(value);
-        inputs = scaling is { OpType: ScaleRowsOperator.Name, Input.Count: <= 3 } ? [.. scaling.Input.Concat([""]).Take(3)] : [];
+        inputs = scaling is { OpType: ScaleRowsOperator.Name, Input.Count: <= 4 } ? [.. scaling.Input.Concat([""]).Take(4)] : [];
         return inputs.Length > 0;
     }
 

@@ -47,13 +47,17 @@ internal static class QuantisedLinearWords
         var (weight, scale) = (
             w.Quantised(graph, WeightPart.Int8, outputs, x.Width, size), w.Quantised(graph, WeightPart.Int8Scale, outputs, x.Width, size));
 
+        if (graph.IntegerKernels)
+        {
+            // Sums stay integers until the node that reads them: ONNX Runtime's own way to scale them takes a pass more (4 % of the product).
+            var sums = graph.Node("MatMulInteger", [values, weight, graph.Scalar(s_activationZero)], outputs, scope: w.Path);
+            return graph.Node(ScaleRowsOperator.Name, [sums, rowScale, scale, bias], outputs, domain: CustomOperators.Domain, scope: w.Path);
+        }
+
         // Takes one scale for all activations only: the tokens' own follow.
         var product = graph.Node(
             "MatMulIntegerToFloat", [values, weight, graph.Scalar(s_activationStep), scale, graph.Scalar(s_activationZero)], outputs,
             domain: GraphBuilder.Microsoft, scope: w.Path);
-        if (graph.IntegerKernels)
-            return graph.Node(ScaleRowsOperator.Name, [product, rowScale, bias], outputs, domain: CustomOperators.Domain, scope: w.Path);
-
         var y = graph.Node("Mul", [product, rowScale], outputs, scope: w.Path);
         return bias is null ? y : graph.Node("Add", [y, bias], outputs, scope: w.Path);
     }
@@ -77,7 +81,10 @@ internal static class QuantisedLinearWords
         Tensor? Part(WeightPart part) => w.Quantised(graph, part, outputs, x.Width, size, bits == 4 ? x.Norm : null);
     }
 
-    /// <summary>Each row as uint8, its largest magnitude farthest from the middle, and that magnitude [..., 1].</summary>
+    /// <summary>
+    /// Each row as uint8, its largest magnitude farthest from the middle, and a scale [..., 1]: what a step is worth with our operators, else that
+    /// magnitude.
+    /// </summary>
     static (Tensor Values, Tensor Scale) QuantiseRows(this Tensor x)
     {
         var graph = x.Graph;

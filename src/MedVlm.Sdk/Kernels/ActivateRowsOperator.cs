@@ -9,15 +9,18 @@ namespace MedVlm.Kernels;
 /// <summary>
 /// What lies between two linear layers of an MLP, in one pass: <see cref="ScaleRowsOperator"/>, y · sigmoid(alpha · y + beta · y³), the product with a
 /// second input treated by <see cref="ScaleRowsOperator"/> if there is one, and <see cref="QuantiseRowsOperator"/>.
-/// x [..., C], [..., 1], optionally [C], and optionally the same three again, to uint8 [..., C] and [..., 1].
+/// x int32 [..., C], [..., 1], [C], optionally [C], and optionally the same four again, to uint8 [..., C] and [..., 1].
 /// </summary>
 /// <remarks>
 /// QuickGELU and SiLU are such functions of y; so is GELU's tanh approximation, with alpha 2 · sqrt(2 / π) and beta 0.044715 times that (arXiv:1606.08415).
 /// </remarks>
 internal sealed class ActivateRowsOperator() : CustomOperator(
     Name,
-    [ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Float32],
-    [ElementType.UInt8, ElementType.Float32], optional: 4)
+    [
+        ElementType.Int32, ElementType.Float32, ElementType.Float32, ElementType.Float32,
+        ElementType.Int32, ElementType.Float32, ElementType.Float32, ElementType.Float32,
+    ],
+    [ElementType.UInt8, ElementType.Float32], optional: 5)
 {
     public new const string Name = "ActivateRows";
 
@@ -35,9 +38,10 @@ internal sealed class ActivateRowsOperator() : CustomOperator(
             using var rows = RowChunks.Scratch(context, x.Rows, x[-1]);
             var work = new Work
             {
-                X = x.Data<float>(), Scales = context.Input(1).Data<float>(), Bias = context.OptionalData<float>(2),
-                Gated = context.OptionalData<float>(3), GatedScales = context.OptionalData<float>(4), GatedBias = context.OptionalData<float>(5),
-                Numbers = context.Output<byte>(0, x), Largest = context.Output<float>(1, x, last: 1),
+                X = x.Data<int>(), Scales = context.Input(1).Data<float>(), Columns = context.Input(2).Data<float>(), Bias = context.OptionalData<float>(3),
+                Gated = context.OptionalData<int>(4), GatedScales = context.OptionalData<float>(5), GatedColumns = context.OptionalData<float>(6),
+                GatedBias = context.OptionalData<float>(7),
+                Numbers = context.Output<byte>(0, x), NumberScales = context.Output<float>(1, x, last: 1),
                 Rows = x.Rows, Width = x[-1], ChunkRows = RowChunks.Rows(x.Rows, x[-1]), Buffers = (float*)rows.Data, Range = range, Alpha = alpha, Beta = beta,
             };
             context.ForEach(RowChunks.Count(work.Rows, work.ChunkRows), &Activate, &work);
@@ -54,28 +58,51 @@ internal sealed class ActivateRowsOperator() : CustomOperator(
         for (int row = (int)index * work.ChunkRows, end = Math.Min(row + work.ChunkRows, work.Rows); row < end; row++)
         {
             nint first = (nint)row * work.Width;
-            ScaleRowsOperator.Row(work.X + first, work.Scales[row], work.Bias, null, buffer, work.Width);
-            Activate(buffer, work.Alpha, work.Beta, work.Width);
+            Activate(work.X + first, work.Scales[row], work.Columns, work.Bias, work.Alpha, work.Beta, buffer, work.Width);
             if (work.Gated != null)
-                Multiply(buffer, work.Gated + first, work.GatedScales[row], work.GatedBias, work.Width);
-            work.Largest[row] = RowNumbers.Quantise(buffer, work.Width, work.Range, work.Numbers + first);
+                Multiply(buffer, work.Gated + first, work.GatedScales[row], work.GatedColumns, work.GatedBias, work.Width);
+            work.NumberScales[row] = RowNumbers.Quantise(buffer, work.Width, work.Range, work.Numbers + first);
         }
     }
 
+    /// <summary>Scale, bias and activation of a row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static unsafe void Activate(float* row, float alpha, float beta, int width)
+    static unsafe void Activate(int* x, float scale, float* columns, float* bias, float alpha, float beta, float* result, int width)
     {
         // Powers of two in place of those of e.
         float perBit = (float)(1 / Math.Log(2));
-        var (a, b) = (Vector256.Create(alpha * perBit), Vector256.Create(beta * perBit));
+        var (factor, a, b) = (Vector256.Create(scale), Vector256.Create(alpha * perBit), Vector256.Create(beta * perBit));
         int i = 0;
+        if (Avx512DQ.IsSupported)
+            i = ActivateAvx512(x, scale, columns, bias, alpha * perBit, beta * perBit, result, width);
         for (; i + 8 <= width; i += 8)
         {
-            var y = Avx.LoadVector256(row + i);
-            Activated(y, a, b).Store(row + i);
+            var y = ScaleRowsOperator.Scaled(x + i, factor, columns + i);
+            if (bias != null)
+                y = Avx.Add(y, Avx.LoadVector256(bias + i));
+            Activated(y, a, b).Store(result + i);
         }
         for (; i < width; i++)
-            row[i] = Activated(Vector256.Create(row[i]), a, b).ToScalar();
+            result[i] = Activated(Vector256.Create(x[i] * (scale * columns[i]) + (bias != null ? bias[i] : 0)), a, b).ToScalar();
+    }
+
+    /// <returns>How many numbers it took, sixteen at a time.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static unsafe int ActivateAvx512(int* x, float scale, float* columns, float* bias, float alpha, float beta, float* result, int width)
+    {
+        var (factor, a, b) = (Vector512.Create(scale), Vector512.Create(-alpha), Vector512.Create(-beta));
+        int i = 0;
+        for (; i + 16 <= width; i += 16)
+        {
+            var y = Avx512F.ConvertToVector512Single(Vector512.Load(x + i)) * (Vector512.Load(columns + i) * factor);
+            if (bias != null)
+                y += Vector512.Load(bias + i);
+
+            // A power that is infinite makes the sigmoid zero, as it should be.
+            var power = Exp2.Of(Avx512F.FusedMultiplyAdd(y * y, b, a) * y);
+            (y / (power + Vector512<float>.One)).Store(result + i);
+        }
+        return i;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -89,24 +116,25 @@ internal sealed class ActivateRowsOperator() : CustomOperator(
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static unsafe void Multiply(float* row, float* x, float scale, float* bias, int width)
+    static unsafe void Multiply(float* row, int* x, float scale, float* columns, float* bias, int width)
     {
         var factor = Vector256.Create(scale);
         int i = 0;
         for (; i + 8 <= width; i += 8)
         {
-            var y = Avx.Multiply(Avx.LoadVector256(x + i), factor);
+            var y = ScaleRowsOperator.Scaled(x + i, factor, columns + i);
             if (bias != null)
                 y = Avx.Add(y, Avx.LoadVector256(bias + i));
             Avx.Multiply(y, Avx.LoadVector256(row + i)).Store(row + i);
         }
         for (; i < width; i++)
-            row[i] *= x[i] * scale + (bias != null ? bias[i] : 0);
+            row[i] *= x[i] * (scale * columns[i]) + (bias != null ? bias[i] : 0);
     }
 
     unsafe struct Work
     {
-        public float* X, Scales, Bias, Gated, GatedScales, GatedBias, Largest;
+        public int* X, Gated;
+        public float* Scales, Columns, Bias, GatedScales, GatedColumns, GatedBias, NumberScales;
         public float* Buffers;
         public byte* Numbers;
         public int Rows, Width, ChunkRows, Range;

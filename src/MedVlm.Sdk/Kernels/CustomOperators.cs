@@ -15,8 +15,8 @@ internal static unsafe class CustomOperators
 
     static readonly CustomOperator[] s_operators =
     [
-        new IntegerAttentionOperator(), new IntegerGroupQueryAttentionOperator(), new QuantiseRowsOperator(), new ScaleRowsOperator(),
-        new ActivateRowsOperator(), new NormaliseRowsOperator(),
+        new IntegerAttentionOperator(scaled: false), new IntegerAttentionOperator(scaled: true), new IntegerGroupQueryAttentionOperator(),
+        new QuantiseRowsOperator(), new ScaleRowsOperator(), new ActivateRowsOperator(), new NormaliseRowsOperator(),
     ];
 
     static readonly Lock s_lock = new();

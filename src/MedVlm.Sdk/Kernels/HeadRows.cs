@@ -4,25 +4,33 @@ using System.Runtime.Intrinsics.X86;
 namespace MedVlm.Kernels;
 
 /// <summary>
-/// Rows of one head within [tokens, heads·d], each times a scale of its own and plus a bias if there are any (<see cref="ScaleRowsOperator"/>).
+/// Rows of one head within [tokens, heads·d]: floats, or integers with scales of rows and columns, and a bias if there is one
+/// (<see cref="ScaleRowsOperator"/>).
 /// </summary>
 internal unsafe struct HeadRows
 {
     // Rows lie too far apart for the processor to foresee them.
     const int RowsAhead = 4;
 
-    float* _numbers;
+    float* _numbers;        // int32 where there are scales, which is as wide
     float* _scales;
+    float* _columns;
     float* _bias;
     nint _stride;
     int _headSize;
 
-    /// <summary>An input of a node, with scale and bias in the two inputs from <paramref name="scales"/> on.</summary>
-    public static HeadRows Of(KernelContext context, int index, int? scales = null) => new()
+    /// <summary>An input of a node, floats.</summary>
+    public static HeadRows Of(KernelContext context, int index) => new() { _numbers = context.Input(index).Data<float>() };
+
+    /// <summary>An input of a node, integers.</summary>
+    /// <param name="context">The node's inputs.</param>
+    /// <param name="index">The input.</param>
+    /// <param name="scales">The input with the rows' scales; the columns' are in the next.</param>
+    /// <param name="bias">The input with the bias, which may have been left out.</param>
+    public static HeadRows Of(KernelContext context, int index, int scales, int bias) => new()
     {
-        _numbers = context.Input(index).Data<float>(),
-        _scales = scales is { } first ? context.OptionalData<float>(first) : null,
-        _bias = scales is { } second ? context.OptionalData<float>(second + 1) : null,
+        _numbers = context.Input(index).Data<float>(), _scales = context.Input(scales).Data<float>(), _columns = context.Input(scales + 1).Data<float>(),
+        _bias = context.OptionalData<float>(bias),
     };
 
     /// <summary>Rows of some heads as they lie.</summary>
@@ -44,6 +52,8 @@ internal unsafe struct HeadRows
         nint first = (nint)head * headSize;
         (rows._stride, rows._headSize) = ((nint)heads * headSize, headSize);
         rows._numbers += first;
+        if (_scales != null)
+            rows._columns += first;
         if (_bias != null)
             rows._bias += first;
         return rows;
@@ -62,7 +72,8 @@ internal unsafe struct HeadRows
         if (_scales == null)
             return row;
 
-        ScaleRowsOperator.Row(row, _scales[token], _bias == null ? null : _bias + head * (nint)_headSize, null, buffer, _headSize);
+        nint first = head * (nint)_headSize;
+        ScaleRowsOperator.Row((int*)row, _scales[token], _columns + first, _bias == null ? null : _bias + first, null, buffer, _headSize);
         return buffer;
     }
 }

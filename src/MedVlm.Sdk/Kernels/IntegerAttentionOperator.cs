@@ -5,23 +5,28 @@ using MedVlm.Graphs;
 namespace MedVlm.Kernels;
 
 /// <summary>
-/// Attention in which every position sees every other of its row, on integers of 11 and more bits: q, k, v [B, P, H·d] to [B, P, H·d]. Optional are
-/// how many positions of each row are there, int32 [B], and, for each of q, k and v, a scale of each row [B, P, 1] and a bias [H·d]
-/// (<see cref="ScaleRowsOperator"/>).
+/// Attention in which every position sees every other of its row, on integers of 11 and more bits: q, k, v [B, P, H·d] and optionally how many
+/// positions of each row are there, int32 [B], to [B, P, H·d]. Scaled, it takes what products of integers made: q, k, v int32, for each of them scales of
+/// rows [B, P, 1] and columns [H·d], and optionally that number and three biases [H·d] (<see cref="ScaleRowsOperator"/>).
 /// </summary>
-internal sealed class IntegerAttentionOperator() : CustomOperator(
-    Name,
-    [
-        ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Int32,
-        ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Float32,
-    ],
-    [ElementType.Float32], optional: 7)
+internal sealed class IntegerAttentionOperator(bool scaled) : CustomOperator(
+    scaled ? ScaledName : Name,
+    scaled
+        ? [
+            ElementType.Int32, ElementType.Int32, ElementType.Int32,
+            ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Float32,
+            ElementType.Int32, ElementType.Float32, ElementType.Float32, ElementType.Float32,
+        ]
+        : [ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Int32],
+    [ElementType.Float32], optional: scaled ? 4 : 1)
 {
     public new const string Name = "IntegerAttention";
 
-    public override CustomKernel CreateKernel(nint info) => new Kernel(OrtApi.IntAttribute(info, "num_heads"u8));
+    public const string ScaledName = "ScaledIntegerAttention";
 
-    sealed class Kernel(int heads) : CustomKernel
+    public override CustomKernel CreateKernel(nint info) => new Kernel(OrtApi.IntAttribute(info, "num_heads"u8), scaled);
+
+    sealed class Kernel(int heads, bool scaled) : CustomKernel
     {
         public override unsafe void Compute(KernelContext context)
         {
@@ -30,7 +35,7 @@ internal sealed class IntegerAttentionOperator() : CustomOperator(
             float* results = context.Output<float>(0, q);
 
             IntegerAttention.CheckHeadSize(headSize);
-            int* lengths = context.OptionalData<int>(3);
+            int* lengths = context.OptionalData<int>(scaled ? 9 : 3);
             for (int row = 0; lengths != null && row < batch; row++)
                 if (lengths[row] < 1 || lengths[row] > keys)
                     throw new ArgumentException($"A row of {keys} positions cannot have {lengths[row]} that are there.");
@@ -42,8 +47,10 @@ internal sealed class IntegerAttentionOperator() : CustomOperator(
             using var panels = context.Scratch(checked((nuint)(2 * panel * batch * heads)));
             var work = new Work
             {
-                Q = HeadRows.Of(context, 0, 4), K = HeadRows.Of(context, 1, 6), V = HeadRows.Of(context, 2, 8), Results = results,
-                Lengths = lengths, Panels = panels.Data, PanelBytes = (nint)panel, Heads = heads, HeadSize = headSize, Positions = positions, Keys = keys,
+                Q = scaled ? HeadRows.Of(context, 0, scales: 3, bias: 10) : HeadRows.Of(context, 0),
+                K = scaled ? HeadRows.Of(context, 1, scales: 5, bias: 11) : HeadRows.Of(context, 1),
+                V = scaled ? HeadRows.Of(context, 2, scales: 7, bias: 12) : HeadRows.Of(context, 2),
+                Results = results, Lengths = lengths, Panels = panels.Data, PanelBytes = (nint)panel, Heads = heads, HeadSize = headSize, Positions = positions, Keys = keys,
                 Room = room,
             };
             context.ForEach(batch * heads, &Pack, &work);

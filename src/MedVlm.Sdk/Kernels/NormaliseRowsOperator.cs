@@ -26,7 +26,7 @@ internal sealed class NormaliseRowsOperator() : CustomOperator(
             var work = new Work
             {
                 X = x.Data<float>(), Gain = context.Input(1).Data<float>(), Shift = context.OptionalData<float>(2),
-                Numbers = context.Output<byte>(0, x), Largest = context.Output<float>(1, x, last: 1),
+                Numbers = context.Output<byte>(0, x), Scales = context.Output<float>(1, x, last: 1),
                 Rows = x.Rows, Width = x[-1], ChunkRows = RowChunks.Rows(x.Rows, x[-1]), Buffers = (float*)rows.Data, Epsilon = epsilon, Range = range,
             };
             context.ForEach(RowChunks.Count(work.Rows, work.ChunkRows), &Normalise, &work);
@@ -44,7 +44,7 @@ internal sealed class NormaliseRowsOperator() : CustomOperator(
         {
             nint first = (nint)row * work.Width;
             Normalise(work.X + first, work.Gain, work.Shift, work.Epsilon, buffer, work.Width);
-            work.Largest[row] = RowNumbers.Quantise(buffer, work.Width, work.Range, work.Numbers + first);
+            work.Scales[row] = RowNumbers.Quantise(buffer, work.Width, work.Range, work.Numbers + first);
         }
     }
 
@@ -95,7 +95,7 @@ internal sealed class NormaliseRowsOperator() : CustomOperator(
 
     unsafe struct Work
     {
-        public float* X, Gain, Shift, Largest;
+        public float* X, Gain, Shift, Scales;
         public float* Buffers;
         public byte* Numbers;
         public int Rows, Width, ChunkRows, Range;

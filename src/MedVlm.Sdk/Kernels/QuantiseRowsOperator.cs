@@ -5,8 +5,8 @@ using MedVlm.Graphs;
 namespace MedVlm.Kernels;
 
 /// <summary>
-/// Each row as uint8 around a middle, its largest magnitude as far from it as the range says, and that magnitude: [..., C] to uint8 [..., C]
-/// and [..., 1].
+/// Each row as uint8 around a middle, its largest magnitude as far from it as the range says, and what the distances are to be multiplied by:
+/// [..., C] to uint8 [..., C] and [..., 1].
 /// </summary>
 internal sealed class QuantiseRowsOperator() : CustomOperator(Name, [ElementType.Float32], [ElementType.UInt8, ElementType.Float32])
 {

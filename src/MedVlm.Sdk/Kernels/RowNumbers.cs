@@ -44,7 +44,7 @@ internal static unsafe class RowNumbers
     /// <param name="count">Its length.</param>
     /// <param name="range">Largest distance from the middle, 127 at most.</param>
     /// <param name="numbers">Receives the integers.</param>
-    /// <returns>The largest magnitude; NaN if a number of the row is not finite.</returns>
+    /// <returns>What the integers, less the middle, are to be multiplied by; NaN if a number of the row is not finite.</returns>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static float Quantise(float* row, int count, int range, byte* numbers)
     {
@@ -70,7 +70,7 @@ internal static unsafe class RowNumbers
         }
         for (; i < count; i++)
             numbers[i] = (byte)((int)MathF.Round(row[i] * factor.ToScalar()) + range + 1);
-        return largest;
+        return largest / range;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

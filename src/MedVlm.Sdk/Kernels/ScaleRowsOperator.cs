@@ -7,10 +7,11 @@ using MedVlm.Graphs;
 namespace MedVlm.Kernels;
 
 /// <summary>
-/// Each row times a number of its own, plus a bias and a residual if there are any: x [..., C], [..., 1], optionally [C] and [..., C], to [..., C].
+/// What a product of integers is worth: each row times a number of its own and each column times one, plus a bias and a residual if there are any.
+/// x int32 [..., C], [..., 1], [C], optionally [C] and [..., C], to [..., C].
 /// </summary>
 internal sealed class ScaleRowsOperator() : CustomOperator(
-    Name, [ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Float32], [ElementType.Float32], optional: 2)
+    Name, [ElementType.Int32, ElementType.Float32, ElementType.Float32, ElementType.Float32, ElementType.Float32], [ElementType.Float32], optional: 2)
 {
     public new const string Name = "ScaleRows";
 
@@ -21,13 +22,14 @@ internal sealed class ScaleRowsOperator() : CustomOperator(
         public override unsafe void Compute(KernelContext context)
         {
             var x = context.Input(0);
-            if (context.OptionalInput(3) is { } residual && !residual.HasShapeOf(x))
+            if (context.OptionalInput(4) is { } residual && !residual.HasShapeOf(x))
                 throw new ArgumentException("A residual must have the shape of what it is added to.");
 
             var work = new Work
             {
-                X = x.Data<float>(), Scales = context.Input(1).Data<float>(), Bias = context.OptionalData<float>(2), Residual = context.OptionalData<float>(3),
-                Results = context.Output<float>(0, x), Rows = x.Rows, Width = x[-1], ChunkRows = RowChunks.Rows(x.Rows, x[-1]),
+                X = x.Data<int>(), Scales = context.Input(1).Data<float>(), Columns = context.Input(2).Data<float>(), Bias = context.OptionalData<float>(3),
+                Residual = context.OptionalData<float>(4), Results = context.Output<float>(0, x), Rows = x.Rows, Width = x[-1],
+                ChunkRows = RowChunks.Rows(x.Rows, x[-1]),
             };
             context.ForEach(RowChunks.Count(work.Rows, work.ChunkRows), &Scale, &work);
         }
@@ -40,25 +42,26 @@ internal sealed class ScaleRowsOperator() : CustomOperator(
         for (int row = (int)index * work.ChunkRows, end = Math.Min(row + work.ChunkRows, work.Rows); row < end; row++)
         {
             nint first = (nint)row * work.Width;
-            Row(work.X + first, work.Scales[row], work.Bias, work.Residual == null ? null : work.Residual + first, work.Results + first, work.Width);
+            Row(work.X + first, work.Scales[row], work.Columns, work.Bias, work.Residual == null ? null : work.Residual + first, work.Results + first, work.Width);
         }
     }
 
     /// <summary>One row.</summary>
     /// <param name="x">The row.</param>
     /// <param name="scale">What it is multiplied by.</param>
+    /// <param name="columns">What each of its numbers is multiplied by.</param>
     /// <param name="bias">What is added; null for nothing.</param>
     /// <param name="residual">What else is added; null for nothing.</param>
-    /// <param name="result">Receives the result; may be <paramref name="x"/>.</param>
+    /// <param name="result">Receives the result.</param>
     /// <param name="width">Numbers of the row.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static unsafe void Row(float* x, float scale, float* bias, float* residual, float* result, int width)
+    public static unsafe void Row(int* x, float scale, float* columns, float* bias, float* residual, float* result, int width)
     {
         var factor = Vector256.Create(scale);
         int i = 0;
         for (; i + 8 <= width; i += 8)
         {
-            var y = Avx.Multiply(Avx.LoadVector256(x + i), factor);
+            var y = Scaled(x + i, factor, columns + i);
             if (bias != null)
                 y = Avx.Add(y, Avx.LoadVector256(bias + i));
             if (residual != null)
@@ -66,12 +69,18 @@ internal sealed class ScaleRowsOperator() : CustomOperator(
             y.Store(result + i);
         }
         for (; i < width; i++)
-            result[i] = x[i] * scale + (bias != null ? bias[i] : 0) + (residual != null ? residual[i] : 0);
+            result[i] = x[i] * (scale * columns[i]) + (bias != null ? bias[i] : 0) + (residual != null ? residual[i] : 0);
     }
+
+    /// <summary>Eight numbers times the row's scale and their columns'.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe Vector256<float> Scaled(int* x, Vector256<float> scale, float* columns) =>
+        Avx.Multiply(Avx.ConvertToVector256Single(Avx.LoadVector256(x)), Avx.Multiply(Avx.LoadVector256(columns), scale));
 
     unsafe struct Work
     {
-        public float* X, Scales, Bias, Residual, Results;
+        public int* X;
+        public float* Scales, Columns, Bias, Residual, Results;
         public int Rows, Width, ChunkRows;
     }
 }

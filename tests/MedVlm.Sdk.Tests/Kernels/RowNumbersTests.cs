@@ -22,14 +22,14 @@ public sealed unsafe class RowNumbersTests
         s_rows.Sample(row =>
         {
             var numbers = new byte[row.Length];
-            float largest;
+            float scale;
             fixed (float* values = row)
             fixed (byte* integers = numbers)
-                largest = RowNumbers.Quantise(values, row.Length, 127, integers);
+                scale = RowNumbers.Quantise(values, row.Length, 127, integers);
 
-            Assert.True(largest == row.Max(MathF.Abs) || largest == 0 && row.Max(MathF.Abs) < Smallest);
+            Assert.True(scale == row.Max(MathF.Abs) / 127 || scale == 0 && row.Max(MathF.Abs) < Smallest);
             for (int i = 0; i < row.Length; i++)
-                Assert.Equal(row[i], (numbers[i] - 128) * (double)largest / 127, largest * (0.5 + 1e-4) / 127 + (largest == 0 ? Smallest : 0));
+                Assert.Equal(row[i], (numbers[i] - 128) * (double)scale, scale * (0.5 + 1e-4) + (scale == 0 ? Smallest : 0));
         });
     }
 
