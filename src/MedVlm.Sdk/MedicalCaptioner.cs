@@ -296,11 +296,11 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
 
         long start = Stopwatch.GetTimestamp();
         var place = await _engine.Gate.EnterAsync(caller, cancellationToken).ConfigureAwait(false);
+        Generation? generation = null;
         try
         {
             var waited = Stopwatch.GetElapsedTime(start);
             await _preprocessing.WaitAsync(cancellationToken).ConfigureAwait(false);
-            Generation generation;
             try
             {
                 generation = await Task.Run(() => Prepare(request, options, caller, place, trace, cancellationToken), cancellationToken).ConfigureAwait(false);
@@ -315,6 +315,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         }
         catch
         {
+            generation?.ReleaseImages();
             place.Dispose();
             throw;
         }
@@ -332,9 +333,16 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
 
         int features = inputs.Vision.Sum(run => run.Features), placeholders = inputs.PromptIds.Count(family.IsPlaceholder);
         if (features != placeholders && family.Shape.CrossLength == 0)
+        {
+            inputs.WithoutImages();
             throw new CheckpointException(
                 $"The prompt has {placeholders} placeholder tokens for {features} image features: tokenizer.json and config.json "
                 + "(image_token_id) are of different models. Take both from one revision.");
+        }
+
+        // Beside a GPU the host has time to make the values ahead; on a CPU the tower would wait for the same cores.
+        if (_model.Plan!.Device.Kind != DeviceKind.Cpu)
+            inputs = inputs.Made();
 
         // The last token of a caption is never taken in.
         int room = family.MaxPositions - inputs.PromptIds.Length, maxNewTokens = options.MaxNewTokens > room ? room + 1 : options.MaxNewTokens;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using MedVlm.Inference;
 using Microsoft.ML.OnnxRuntime;
 
 namespace MedVlm.Devices;
@@ -18,7 +19,8 @@ internal static class CudaSessionOptions
     {
         var (chosen, model) = (plan.Require(), plan.Footprint);
         const DeviceKind Cuda = DeviceKind.Cuda;
-        long vision = model.Vision.Bytes(chosen.Precision, Cuda) + MemoryPlanner.VisionWorkspace(model, Cuda);
+        var format = ModelGraphs.Formats(chosen.Precision, Cuda, model.Shape.HeadSize).Vision;
+        long vision = model.Vision.Bytes(chosen.Precision, Cuda) + MemoryPlanner.VisionWorkspace(model, Cuda, format);
         long decoder = chosen.TotalBytes - chosen.OverheadBytes - vision;
         return (Options(vision + chosen.MarginBytes / 2), Options(decoder + chosen.MarginBytes / 2));
 

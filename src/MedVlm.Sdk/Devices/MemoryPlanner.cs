@@ -1,3 +1,4 @@
+using MedVlm.Graphs;
 using MedVlm.Inference;
 
 namespace MedVlm.Devices;
@@ -23,8 +24,12 @@ internal static class MemoryPlanner
     const long MiB = 1L << 20;
 
     // Values that are alive at once for each row of a layer, in widths of the layer and of its widest part together. Measured on the CPU
-    // (docs/memory-plan.md); arenas that double and never shrink are in it. On CUDA it is the same number of values, of two bytes.
-    const int LiveWidths = 7;
+    // (docs/memory-plan.md); arenas that double and never shrink are in it. On CUDA it is the same number of values, of two bytes. Where the
+    // operators on integers compute in INT8, most of them are bytes, or never there as a whole; products with 4-bit weights take a little more.
+    const double LiveWidths = 7, LiveWidthsOfInt8 = 4.5, LiveWidthsOfInt4 = 7.5;
+
+    // Images that are being made ready take as much again, in which they are resized and cut.
+    const int ImagesInWork = 2;
 
     // The process with .NET, ONNX Runtime and a tokenizer, beside all that is counted: measured. On CUDA: the context with the kernels of
     // ONNX Runtime, cuBLAS and cuDNN and their workspace. Assumed, for want of a GPU.
@@ -63,11 +68,14 @@ internal static class MemoryPlanner
         var vision = precision == Precision.Int4 && device == DeviceKind.Cpu ? Precision.Int8 : precision;
         long weights = model.Vision.Bytes(vision, device) + model.Decoder.Bytes(precision, device) + model.Others * ValueBytes(device)
                      + (device == DeviceKind.Cpu ? model.HostBytes : 0);
-        long cache = slots * model.Shape.BytesPerSlot(model.Caption.SlotLength, ModelGraphs.Formats(precision, device, model.Shape.HeadSize).Decoder);
+        var formats = ModelGraphs.Formats(precision, device, model.Shape.HeadSize);
+        long cache = slots * model.Shape.BytesPerSlot(model.Caption.SlotLength, formats.Decoder);
 
         // While a matrix is loaded it is there twice; no image is looked at before all are.
         long loading = Largest(model) * (device == DeviceKind.Cpu ? sizeof(float) : 0);
-        long workspace = Math.Max(VisionWorkspace(model, device) + PrefillWorkspace(model, device) + Inputs(model, slots, device), loading);
+        long workspace = Math.Max(
+            VisionWorkspace(model, device, formats.Vision) + PrefillWorkspace(model, device, formats.Decoder)
+            + (device == DeviceKind.Cpu ? PixelBytes(model.Caption, slots) : 0), loading);
         return new MemoryPlanCandidate(precision, slots)
         {
             WeightBytes = weights, KvCacheBytes = cache, WorkspaceBytes = workspace,
@@ -76,23 +84,38 @@ internal static class MemoryPlanner
     }
 
     /// <summary>One run of the vision tower: its patches, and what a layer makes of each.</summary>
-    public static long VisionWorkspace(ModelFootprint model, DeviceKind device)
+    /// <param name="model">The model.</param>
+    /// <param name="device">What it runs on.</param>
+    /// <param name="format">What the tower computes in.</param>
+    public static long VisionWorkspace(ModelFootprint model, DeviceKind device, GraphFormat format)
     {
         var widths = model.Widths;
         long patches = model.Caption.RunValues / widths.PatchInput;
-        return patches * (2 * widths.PatchInput + LiveWidths * (widths.Vision + widths.VisionInner)) * ValueBytes(device);
+        return (long)(patches * (2 * widths.PatchInput + Live(format) * (widths.Vision + widths.VisionInner))) * ValueBytes(device);
     }
 
     /// <summary>The decoder over a whole prompt; one caption is prefilled at a time.</summary>
-    public static long PrefillWorkspace(ModelFootprint model, DeviceKind device)
+    /// <param name="model">The model.</param>
+    /// <param name="device">What it runs on.</param>
+    /// <param name="format">What the decoder computes in.</param>
+    public static long PrefillWorkspace(ModelFootprint model, DeviceKind device, GraphFormat format)
     {
         var widths = model.Widths;
-        return model.Caption.PromptTokens * LiveWidths * (widths.Decoder + widths.DecoderInner) * ValueBytes(device);
+        return (long)(model.Caption.PromptTokens * Live(format) * (widths.Decoder + widths.DecoderInner)) * ValueBytes(device);
     }
 
-    /// <summary>Images that wait as model inputs in main memory: while half of a batch decodes, the others are made ready.</summary>
-    static long Inputs(ModelFootprint model, int slots, DeviceKind device) =>
-        device == DeviceKind.Cpu ? (slots == 1 ? 1 : 2L * slots) * model.Caption.InputValues * sizeof(float) : 0;
+    static double Live(GraphFormat format) => format switch
+    {
+        { IntegerKernels: true, Linears: LinearFormat.Int8 } => LiveWidthsOfInt8,
+        { IntegerKernels: true, Linears: LinearFormat.Int4 } => LiveWidthsOfInt4,
+        _ => LiveWidths,
+    };
+
+    /// <summary>Images that are made ready at most, until their features are there: while half of a batch decodes, those of the others.</summary>
+    public static int ImagesAhead(int slots) => 2 * slots;
+
+    /// <summary>Main memory for images that wait, and for those that are being made ready.</summary>
+    public static long PixelBytes(CaptionFootprint caption, int slots) => (ImagesAhead(slots) + ImagesInWork) * caption.WaitingBytes;
 
     /// <summary>
     /// Numbers of slots worth having: a decode step reads the decoder's weights once for all slots and each slot's cache for itself, so

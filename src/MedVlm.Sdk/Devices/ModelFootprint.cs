@@ -83,9 +83,9 @@ internal readonly record struct LayerWidths(long PatchInput, long Vision, long V
 /// <summary>What one caption asks for.</summary>
 /// <param name="PromptTokens">The prompt, image placeholders expanded.</param>
 /// <param name="NewTokens">Tokens that may be written.</param>
-/// <param name="InputValues">Values that the image becomes, all runs of the vision graph together.</param>
+/// <param name="WaitingBytes">Main memory that the image takes until its features are there.</param>
 /// <param name="RunValues">Values of the largest run of the vision graph.</param>
-internal readonly record struct CaptionFootprint(int PromptTokens, int NewTokens, long InputValues, long RunValues)
+internal readonly record struct CaptionFootprint(int PromptTokens, int NewTokens, long WaitingBytes, long RunValues)
 {
     /// <summary>Side of the square image that plans are made for, in pixels: a radiograph as data sets have them.</summary>
     public const int ImageSide = 1024;
@@ -96,7 +96,7 @@ internal readonly record struct CaptionFootprint(int PromptTokens, int NewTokens
     /// <summary>Prepares an image to see what it becomes.</summary>
     public static CaptionFootprint Of(ModelInputs inputs, int newTokens)
     {
-        var runs = inputs.Vision.Select(run => run.Inputs.Values.Where(tensor => tensor.Data is float[]).Sum(tensor => tensor.Data.LongLength)).ToList();
-        return new CaptionFootprint(inputs.PromptIds.Length, newTokens, runs.Sum(), runs.Max());
+        long waiting = inputs.Vision.Sum(run => run.Inputs.Values.Sum(tensor => tensor.WaitingBytes));
+        return new CaptionFootprint(inputs.PromptIds.Length, newTokens, waiting, inputs.Vision.Max(run => run.Values));
     }
 }

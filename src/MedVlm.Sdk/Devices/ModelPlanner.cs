@@ -71,12 +71,25 @@ internal static class ModelPlanner
         var prompt = options.Prompt ?? notes.DefaultPrompt ?? family.DefaultPrompt ?? CaptionOptions.DefaultPrompt;
         try
         {
-            return CaptionFootprint.Of(family.Prepare([image], prompt, options), options.MaxNewTokens);
+            return Footprint(prompt, options);
         }
         catch (MedVlmException)
         {
             // Options that this family cannot take fail the requests that use them, not the load.
-            return CaptionFootprint.Of(family.Prepare([image], family.DefaultPrompt ?? CaptionOptions.DefaultPrompt, new CaptionOptions()), options.MaxNewTokens);
+            return Footprint(family.DefaultPrompt ?? CaptionOptions.DefaultPrompt, new CaptionOptions());
+        }
+
+        CaptionFootprint Footprint(string prompt, CaptionOptions planned)
+        {
+            var inputs = family.Prepare([image], prompt, planned);
+            try
+            {
+                return CaptionFootprint.Of(inputs, options.MaxNewTokens);
+            }
+            finally
+            {
+                inputs.WithoutImages();
+            }
         }
     }
 }

@@ -17,30 +17,41 @@ internal static class PixelValues
         RgbImage image, double rescaleFactor, ReadOnlySpan<float> mean, ReadOnlySpan<float> std, Span<float> destination)
     {
         int plane = image.Width * image.Height;
-        if (mean.Length != RgbImage.Channels || std.Length != RgbImage.Channels)
-            throw new ArgumentException($"mean has {mean.Length} and std {std.Length} values; an RGB image asks for 3 of each.");
         if (destination.Length != plane * RgbImage.Channels)
             throw new ArgumentException(
                 $"The destination holds {destination.Length} values; [3, {image.Height}, {image.Width}] asks for {plane * RgbImage.Channels}.");
+        ChannelsFirst(image.Pixels, tiles: 1, rescaleFactor, mean, std, destination);
+    }
+
+    /// <summary>The same for tiles of one size, one after another.</summary>
+    /// <param name="pixels">Bytes [tiles, height, width, 3].</param>
+    /// <param name="tiles">How many.</param>
+    /// <param name="rescaleFactor">As in preprocessor_config.json, usually 1/255.</param>
+    /// <param name="mean">Mean of R, G, B.</param>
+    /// <param name="std">Standard deviation of R, G, B.</param>
+    /// <param name="destination">Receives [tiles, 3, height, width].</param>
+    public static void ChannelsFirst(
+        ReadOnlySpan<byte> pixels, int tiles, double rescaleFactor, ReadOnlySpan<float> mean, ReadOnlySpan<float> std, Span<float> destination)
+    {
+        if (mean.Length != RgbImage.Channels || std.Length != RgbImage.Channels)
+            throw new ArgumentException($"mean has {mean.Length} and std {std.Length} values; an RGB image asks for 3 of each.");
+        if (destination.Length != pixels.Length || pixels.Length % (tiles * RgbImage.Channels) != 0)
+            throw new ArgumentException($"{pixels.Length} bytes are not the pixels of {tiles} tiles, or not those of {destination.Length} values.");
 
         Span<float> tables = stackalloc float[RgbImage.Channels * 256];
         Tables(rescaleFactor, mean, std, tables);
 
         Span<float> red = tables[..256], green = tables[256..512], blue = tables[512..];
-        Span<float> reds = destination[..plane], greens = destination.Slice(plane, plane), blues = destination[(2 * plane)..];
-        if (image.IsBlack)
+        int plane = pixels.Length / (tiles * RgbImage.Channels);
+        for (; !destination.IsEmpty; destination = destination[(3 * plane)..])
         {
-            reds.Fill(red[0]);
-            greens.Fill(green[0]);
-            blues.Fill(blue[0]);
-            return;
-        }
-        ReadOnlySpan<byte> pixels = image.Pixels;
-        for (int i = 0; i < plane && pixels.Length >= RgbImage.Channels; i++, pixels = pixels[RgbImage.Channels..])
-        {
-            reds[i] = red[pixels[0]];
-            greens[i] = green[pixels[1]];
-            blues[i] = blue[pixels[2]];
+            Span<float> reds = destination[..plane], greens = destination.Slice(plane, plane), blues = destination.Slice(2 * plane, plane);
+            for (int i = 0; i < plane && pixels.Length >= RgbImage.Channels; i++, pixels = pixels[RgbImage.Channels..])
+            {
+                reds[i] = red[pixels[0]];
+                greens[i] = green[pixels[1]];
+                blues[i] = blue[pixels[2]];
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using MedVlm.Checkpoints;
 using MedVlm.Models;
 using Microsoft.ML.OnnxRuntime;
+using Microsoft.ML.OnnxRuntime.Tensors;
 
 namespace MedVlm.Inference;
 
@@ -14,6 +16,7 @@ internal sealed class DecoderRun : IDisposable
     readonly OrtIoBinding _binding;
     readonly List<OrtValue> _values = [];
     readonly List<(string Name, OrtValue Value)> _inputs = [];
+    readonly NativeBuffer? _embeddings, _cos, _sin;
     readonly int _tokens;
     readonly bool[] _seesAll = new bool[1];
 
@@ -31,11 +34,11 @@ internal sealed class DecoderRun : IDisposable
         (_session, _tokens, Rows) = (decoder.Session, tokens, rows);
         _binding = _session.CreateIoBinding();
 
-        Embeddings = Input(DecoderGraph.Embeddings, new float[rows * tokens * shape.HiddenSize], rows, tokens, shape.HiddenSize);
+        _embeddings = Input(DecoderGraph.Embeddings, rows, tokens, shape.HiddenSize);
         if (angles > 0)
         {
-            Cos = Input(DecoderGraph.RotaryCos, new float[rows * tokens * angles], rows * tokens, angles);
-            Sin = Input(DecoderGraph.RotarySin, new float[rows * tokens * angles], rows * tokens, angles);
+            _cos = Input(DecoderGraph.RotaryCos, rows * tokens, angles);
+            _sin = Input(DecoderGraph.RotarySin, rows * tokens, angles);
             Input(DecoderGraph.RotaryRows, [.. Enumerable.Range(0, rows * tokens).Select(i => (long)i)], rows, tokens);
         }
         PastLengths = Input(DecoderGraph.PastLengths, new int[rows], rows);
@@ -72,13 +75,13 @@ internal sealed class DecoderRun : IDisposable
     public TimeSpan Elapsed { get; private set; }
 
     /// <summary>[rows, tokens, D].</summary>
-    public float[] Embeddings { get; }
+    public Span<float> Embeddings => Floats(_embeddings);
 
     /// <summary>[rows·tokens, angles]; empty without rotary embedding.</summary>
-    public float[] Cos { get; } = [];
+    public Span<float> Cos => Floats(_cos);
 
     /// <summary>[rows·tokens, angles]; empty without rotary embedding.</summary>
-    public float[] Sin { get; } = [];
+    public Span<float> Sin => Floats(_sin);
 
     /// <summary>[rows, vocab]: logits of each slot's last token, after a run.</summary>
     public float[] Logits { get; }
@@ -123,7 +126,21 @@ internal sealed class DecoderRun : IDisposable
         _binding.Dispose();
         foreach (var value in _values)
             value.Dispose();
+        _embeddings?.Dispose();
+        _cos?.Dispose();
+        _sin?.Dispose();
     }
+
+    // Outside the garbage collector's heap: those of a prompt are megabytes, and for each prompt they are made anew.
+    unsafe NativeBuffer Input(string name, params long[] shape)
+    {
+        var buffer = new NativeBuffer((nuint)shape.Aggregate((long)sizeof(float), (bytes, size) => bytes * size));
+        _inputs.Add((name, Keep(OrtValue.CreateTensorValueWithData(
+            OrtMemoryInfo.DefaultInstance, TensorElementType.Float, shape, (nint)buffer.Data, (long)buffer.Length))));
+        return buffer;
+    }
+
+    static unsafe Span<float> Floats(NativeBuffer? buffer) => buffer is null ? [] : new Span<float>(buffer.Data, (int)(buffer.Length / sizeof(float)));
 
     T[] Input<T>(string name, T[] data, params long[] shape) where T : unmanaged
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using MedVlm.Devices;
 using MedVlm.Models;
 using Microsoft.ML.OnnxRuntime;
 
@@ -28,9 +29,11 @@ internal sealed class Engine : IAsyncDisposable
     readonly Task _loop;
     readonly CancellationTokenSource _disposing = new();
 
+    // Captions that wait until nothing runs.
+    readonly Queue<(Generation Generation, bool LacksMemory)> _waiting = new();
+
     KvCache? _cache;
     KvCache? _cross;
-    Generation? _next;
     volatile int _slotLimit;
     bool _drain;
     TimeSpan _promptRuns;
@@ -49,7 +52,8 @@ internal sealed class Engine : IAsyncDisposable
         _slots = new Slot?[slots];
 
         // While half of them decode, the images of the others are made ready: as many as the memory plan counts.
-        Gate = new FairGate(2 * slots);
+        Gate = new FairGate(MemoryPlanner.ImagesAhead(slots));
+        model.Family.Pixels.MostKept = model.Plan is { } plan ? MemoryPlanner.PixelBytes(plan.Footprint.Caption, slots) : 0;
         VisionCache = new VisionCache(visionCacheBytes);
 
         // The plan has counted the workspace of one run of its image: several smaller images may be one run up to that size.
@@ -144,7 +148,8 @@ internal sealed class Engine : IAsyncDisposable
             if (_drain && !idle)
                 return true;
             _drain = false;
-            if ((_next ?? _vision.Take(wait: idle)) is not { } generation)
+            var (generation, lacksMemory) = _waiting.TryDequeue(out var waiting) ? waiting : (_vision.Take(wait: idle), false);
+            if (generation is null)
             {
                 // One that the vision tower needs memory for has nobody before it: the slots empty, and then it has their cache's.
                 if (!idle)
@@ -156,27 +161,30 @@ internal sealed class Engine : IAsyncDisposable
             }
 
             // A longer caption than the cache has room for waits until it can be made anew.
-            if (generation.SlotLength > (_cache?.SlotLength ?? 0) && !idle)
+            if (!idle && (lacksMemory || generation.SlotLength > (_cache?.SlotLength ?? 0)))
             {
-                _next = generation;
+                WaitForAll(generation, lacksMemory);
                 return true;
             }
+            if (lacksMemory)
+            {
+                PrefillAlone(generation);
+                continue;
+            }
 
-            _next = null;
             try
             {
                 generation.CancellationToken.ThrowIfCancellationRequested();
-                EnsureCache(generation.SlotLength);
+                EnsureCache(generation.SlotLength, _slotLimit);
                 _hooks.BeforeRun?.Invoke("prefill", Running + 1);
                 _slots[free] = Prefill(generation, free);
             }
-            catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && (GiveUpSlots(idle ? _slotLimit : Running + 1) || !idle))
+            catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && _slotLimit > 1)
             {
-                // Once more when nothing runs beside it, in a smaller cache.
-                _next = generation;
-                _drain = true;
                 if (idle)
-                    ReleaseCache();
+                    PrefillAlone(generation);
+                else
+                    WaitForAll(generation, lacksMemory: true);
             }
             catch (Exception e)
             {
@@ -196,6 +204,46 @@ internal sealed class Engine : IAsyncDisposable
         ReleaseCache();
         if (_vision.TryAgain() && slots == _slotLimit)
             GiveUpSlots(slots);
+    }
+
+    /// <summary>A caption's turn comes when nothing runs any more.</summary>
+    /// <param name="generation">The caption.</param>
+    /// <param name="lacksMemory">Whether memory has not sufficed for its prompt beside the others; else it only needs a longer cache.</param>
+    void WaitForAll(Generation generation, bool lacksMemory)
+    {
+        _waiting.Enqueue((generation, lacksMemory));
+        _drain |= lacksMemory;
+    }
+
+    /// <summary>
+    /// Memory has not sufficed for a prompt: once more when nothing runs beside it, in a cache for half of the slots, then for a quarter, down to one.
+    /// If it fits, as many are left; if not even with one, it is too large, and no fault of the slots.
+    /// </summary>
+    void PrefillAlone(Generation generation)
+    {
+        for (int slots = Math.Max(_slotLimit / 2, 1); ; slots /= 2)
+        {
+            try
+            {
+                ReleaseCache();
+                generation.CancellationToken.ThrowIfCancellationRequested();
+                EnsureCache(generation.SlotLength, slots);
+                _hooks.BeforeRun?.Invoke("prefill", 1);
+                _slots[0] = generation.TokenIds.Count > 0 ? StartOver(generation, 0) : Prefill(generation, 0);
+            }
+            catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && slots > 1)
+            {
+                continue;
+            }
+            catch (Exception e)
+            {
+                generation.Fail(EngineErrors.Of(generation, e, "prefill", _disposing.IsCancellationRequested));
+                ReleaseCache();   // the next one is for all slots again
+                return;
+            }
+            Limit(slots);
+            return;
+        }
     }
 
     /// <summary>The decoder over the whole prompt.</summary>
@@ -247,7 +295,7 @@ internal sealed class Engine : IAsyncDisposable
                 features = new VisionFeatures(made);
         }
         generation.Vision = Stopwatch.GetElapsedTime(start);
-        generation.Trace?.Vision = generation.Inputs.Vision;
+        generation.Trace?.Vision = [.. generation.Inputs.Vision.Select(run => run.Made())];
         return features;
     }
 
@@ -285,9 +333,10 @@ internal sealed class Engine : IAsyncDisposable
     /// LongRoPE: keys turned by the ordinary frequencies are of no use beyond their length, so the step that passes it computes the whole
     /// sequence again, as the reference does.
     /// </summary>
-    void StartOver(Slot slot, int row)
+    /// <returns>The slot's state; null if the caption is finished.</returns>
+    Slot? StartOver(Generation generation, int row)
     {
-        var (generation, inputs) = (slot.Generation, slot.Generation.Inputs);
+        var inputs = generation.Inputs;
         using var runOptions = new RunOptions();
         using var onCancel = generation.CancellationToken.Register(() => runOptions.Terminate = true);
         using var onDispose = _disposing.Token.Register(() => runOptions.Terminate = true);
@@ -297,9 +346,7 @@ internal sealed class Engine : IAsyncDisposable
         int[] tokenIds = [.. inputs.PromptIds, .. generation.TokenIds];
         var positions = inputs.Positions.Extend(generation.TokenIds.Count);
         using var run = RunPrompt(tokenIds, positions, generation.Features!.Features, row, runOptions);
-        _slots[row] = Choose(generation, run, 0, Stopwatch.GetElapsedTime(start)) is { } token
-            ? new Slot(generation, tokenIds.Length, token, positions.Next)
-            : null;
+        return Choose(generation, run, 0, Stopwatch.GetElapsedTime(start)) is { } token ? new Slot(generation, tokenIds.Length, token, positions.Next) : null;
     }
 
     /// <summary>One token for every running slot.</summary>
@@ -316,13 +363,14 @@ internal sealed class Engine : IAsyncDisposable
             if (_slots[row] is { } slot && slot.Cached == _model.Family.Rotary?.SwitchLength)
                 try
                 {
-                    StartOver(slot, row);
+                    _hooks.BeforeRun?.Invoke("start over", Running);
+                    _slots[row] = StartOver(slot.Generation, row);
                 }
-                catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && GiveUpSlots(Running))
+                catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && _slotLimit > 1)
                 {
-                    // The same row again, without the buffers of steps; the limit falls to 1 at last.
-                    DropSteps();
-                    row--;
+                    // It takes in all that it has written so far when its turn comes.
+                    WaitForAll(slot.Generation, lacksMemory: true);
+                    _slots[row] = null;
                 }
                 catch (Exception e)
                 {
@@ -382,9 +430,9 @@ internal sealed class Engine : IAsyncDisposable
             var (cached, token, position) = _slots[first + row] is { } slot ? (slot.Cached, slot.Token, slot.Position) : (0, 0, 0);
             past[row] = cached;
             int width = _model.Family.Shape.HiddenSize;
-            _model.Embeddings.Row(token, cached, step.Embeddings.AsSpan(row * width, width));
+            _model.Embeddings.Row(token, cached, step.Embeddings.Slice(row * width, width));
             if (_model.Family.Rotary is { Angles: var angles } rotary)
-                rotary.Fill(position, cached + 1, step.Cos.AsSpan(row * angles, angles), step.Sin.AsSpan(row * angles, angles));
+                rotary.Fill(position, cached + 1, step.Cos.Slice(row * angles, angles), step.Sin.Slice(row * angles, angles));
         }
 
         using var runOptions = new RunOptions();
@@ -405,16 +453,16 @@ internal sealed class Engine : IAsyncDisposable
 
     /// <summary>Memory has not sufficed: half of the slots are left, for good. Those in the others go on, in turns.</summary>
     /// <param name="used">Slots that memory has not sufficed for.</param>
-    /// <returns>False where only one is left.</returns>
-    bool GiveUpSlots(int used)
-    {
-        int before = _slotLimit, after = Math.Max(Math.Min(before, used) / 2, 1);
-        if (after == before)
-            return false;
+    void GiveUpSlots(int used) => Limit(Math.Max(Math.Min(_slotLimit, used) / 2, 1));
 
-        _slotLimit = after;
-        _hooks.SlotsReduced?.Invoke(before, after);
-        return true;
+    void Limit(int slots)
+    {
+        int before = _slotLimit;
+        if (slots == before)
+            return;
+
+        _slotLimit = slots;
+        _hooks.SlotsReduced?.Invoke(before, slots);
     }
 
     /// <summary>Chooses the next token from a run's results, and hands it on.</summary>
@@ -437,18 +485,18 @@ internal sealed class Engine : IAsyncDisposable
         return generation.Add(token, logProbability, _stopTokenIds.Contains(token), decode) ? null : token;
     }
 
-    void EnsureCache(int slotLength)
+    void EnsureCache(int slotLength, int slots)
     {
-        bool tooManySlots = _cache?.Slots > _slotLimit && Running == 0;
+        bool tooManySlots = _cache?.Slots > slots && Running == 0;
         if (_cache is not null && _cache.SlotLength >= slotLength && !tooManySlots)
             return;
 
         DropCache();
-        _cross = _model.CreateCross(_slotLimit);
+        _cross = _model.CreateCross(slots);
 
         // As long as the plan has counted on, from the first: an arena that has given memory back in parts has none for larger ones.
         int planned = _model.Plan?.Footprint.Caption.SlotLength ?? 0;
-        _cache = _model.CreateCache(_slotLimit, CacheLength(Math.Max(slotLength, _model.CacheMemory.IsHost ? 0 : planned)));
+        _cache = _model.CreateCache(slots, CacheLength(Math.Max(slotLength, _model.CacheMemory.IsHost ? 0 : planned)));
     }
 
     /// <summary>Tokens of a slot in the cache that is made for a caption of this length.</summary>
@@ -484,8 +532,8 @@ internal sealed class Engine : IAsyncDisposable
             slot?.Generation.Fail(error);
             slot = null;
         }
-        _next?.Fail(error);
-        _next = null;
+        while (_waiting.TryDequeue(out var waiting))
+            waiting.Generation.Fail(error);
         while (_queue.TryTake(out var queued))
             queued.Fail(error);
     }

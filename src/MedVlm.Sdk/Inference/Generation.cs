@@ -86,7 +86,7 @@ internal sealed class Generation(
     /// <summary>Its images are needed no more.</summary>
     public void ReleaseImages()
     {
-        Inputs = Inputs with { Vision = [] };
+        Inputs = Inputs.WithoutImages();
         Place?.Dispose();
     }
 

@@ -182,6 +182,7 @@ internal sealed class LoadedModel : IDisposable
 
     public void Dispose()
     {
+        Family.Pixels.MostKept = 0;
         CacheMemory.Dispose();
         Vision.Dispose();
         Decoder.Dispose();

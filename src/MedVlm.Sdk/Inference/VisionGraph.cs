@@ -1,6 +1,8 @@
+using MedVlm.Checkpoints;
 using MedVlm.Graphs;
 using MedVlm.Models;
 using Microsoft.ML.OnnxRuntime;
+using Microsoft.ML.OnnxRuntime.Tensors;
 
 namespace MedVlm.Inference;
 
@@ -44,11 +46,11 @@ internal static class VisionGraph
         {
             cancellationToken.ThrowIfCancellationRequested();
             using var binding = vision.Session.CreateIoBinding();
-            var values = new List<OrtValue>();
+            var values = new List<IDisposable>();
             try
             {
                 foreach (var (name, tensor) in run.Inputs)
-                    binding.BindInput(name, Keep(Value(tensor)));
+                    binding.BindInput(name, Input(tensor));
 
                 var place = features.AsMemory(filled, run.Features * width);
                 binding.BindOutput(Features, Keep(OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, place, [run.Features, width])));
@@ -67,6 +69,14 @@ internal static class VisionGraph
                     value.Dispose();
             }
 
+            OrtValue Input(HostTensor tensor)
+            {
+                if (tensor.TryMake() is not { } made)
+                    return Keep(Value(tensor));
+                values.Add(made);
+                return Keep(Value(made, tensor.Shape));
+            }
+
             OrtValue Keep(OrtValue value)
             {
                 values.Add(value);
@@ -75,6 +85,9 @@ internal static class VisionGraph
         }
         return features;
     }
+
+    static unsafe OrtValue Value(NativeBuffer values, long[] shape) => OrtValue.CreateTensorValueWithData(
+        OrtMemoryInfo.DefaultInstance, TensorElementType.Float, shape, (nint)values.Data, checked((long)values.Length));
 
     static OrtValue Value(HostTensor tensor) => tensor.Data switch
     {

@@ -153,7 +153,7 @@ internal sealed class VisionStage
                 && first.Inputs.Vision.Skip(1).Concat(next.Inputs.Vision).All(run => JoinedVisionRun.CanJoin(first.Inputs.Vision[0], run, shared)));
     }
 
-    static long Values(Generation generation) => generation.Inputs.Vision.Sum(JoinedVisionRun.Values);
+    static long Values(Generation generation) => generation.Inputs.Vision.Sum(run => run.Values);
 
     /// <summary>A caption of each image, in order.</summary>
     static List<Generation> Images(List<Generation> batch) => [.. batch.DistinctBy(generation => generation.ImageKey ?? (object)generation)];
@@ -314,7 +314,7 @@ internal sealed class VisionStage
 
     void Hand(Generation generation, VisionFeatures features)
     {
-        generation.Trace?.Vision = generation.Inputs.Vision;
+        generation.Trace?.Vision = [.. generation.Inputs.Vision.Select(run => run.Made())];
         generation.Features = features;
         generation.ReleaseImages();
         generation.Wait();

@@ -149,13 +149,11 @@ internal sealed class Blip : ModelFamily
     VisionRun Run(RgbImage image)
     {
         int side = _config.VisionConfig.ImageSize;
-        var pixels = new float[RgbImage.Channels * side * side];
-        PixelValues.ChannelsFirst(
-            image.Resize(side, side, Resample.Bicubic), _processor.RescaleFactor, _processor.ImageMean, _processor.ImageStd, pixels);
+        var pixels = Pixels.Copy([image.Resize(side, side, Resample.Bicubic)]);
+        var values = new HostTensor([1, RgbImage.Channels, side, side], values => PixelValues.ChannelsFirst(
+            pixels.Pixels, tiles: 1, _processor.RescaleFactor, _processor.ImageMean, _processor.ImageStd, values), pixels);
 
-        return new VisionRun(
-            new Dictionary<string, HostTensor> { ["pixel_values"] = new(pixels, [1, RgbImage.Channels, side, side]) },
-            _config.VisionConfig.Features);
+        return new VisionRun(new Dictionary<string, HostTensor> { ["pixel_values"] = values }, _config.VisionConfig.Features);
     }
 
     // ---- Vision: ViT ----

@@ -125,12 +125,12 @@ internal sealed class LlavaMed : ModelFamily
     VisionRun Run(RgbImage image)
     {
         int side = _tower.ImageSize;
-        var pixels = new float[3 * side * side];
-        PixelValues.ChannelsFirst(SquarePadding.Resize(image, side, MeanColour, Resample.Bicubic), 1 / 255.0, ClipTower.Mean, ClipTower.Std, pixels);
+        var pixels = Pixels.Copy([SquarePadding.Resize(image, side, MeanColour, Resample.Bicubic)]);
         return new VisionRun(
             new Dictionary<string, HostTensor>
             {
-                ["pixel_values"] = new(pixels, [1, 3, side, side]),
+                ["pixel_values"] = new(
+                    [1, 3, side, side], values => PixelValues.ChannelsFirst(pixels.Pixels, tiles: 1, 1 / 255.0, ClipTower.Mean, ClipTower.Std, values), pixels),
                 ["class_rows"] = new(new long[1], [1, 1]),
                 ["feature_rows"] = new(Enumerable.Range(1, _tower.Patches).Select(row => (long)row).ToArray(), [1, _tower.Patches]),
             },

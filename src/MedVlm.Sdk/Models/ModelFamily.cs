@@ -38,6 +38,11 @@ internal abstract class ModelFamily
     /// <summary>Tokens that end a caption.</summary>
     public abstract IReadOnlyList<int> StopTokenIds(GenerationConfig generation);
 
+    // ---- What all have ----
+
+    /// <summary>Where the pixels of images wait that have been prepared.</summary>
+    public PixelPool Pixels { get; } = new();
+
     // ---- What only some families have ----
 
     /// <summary>The angles of the decoder's rotary embedding; null where it has none.</summary>
@@ -119,15 +124,34 @@ internal sealed record ModelInputs(IReadOnlyList<VisionRun> Vision, int[] Prompt
 {
     /// <summary>A prompt whose tokens count 0, 1, 2, …</summary>
     public ModelInputs(IReadOnlyList<VisionRun> vision, int[] promptIds) : this(vision, promptIds, PromptPositions.Sequential(promptIds.Length)) { }
+
+    /// <summary>The same with all numbers made, and the pixels given back.</summary>
+    public ModelInputs Made()
+    {
+        List<VisionRun> made = [.. Vision.Select(run => run.Made())];
+        return WithoutImages() with { Vision = made };
+    }
+
+    /// <summary>The same without the images, whose memory is given back.</summary>
+    public ModelInputs WithoutImages()
+    {
+        foreach (var tensor in Vision.SelectMany(run => run.Inputs.Values))
+            tensor.Dispose();
+        return this with { Vision = [] };
+    }
 }
 
 /// <summary>One run of the vision graph.</summary>
 /// <param name="Inputs">The graph's inputs by name.</param>
 /// <param name="Features">Image features that the run gives.</param>
-internal sealed record VisionRun(IReadOnlyDictionary<string, HostTensor> Inputs, int Features);
+internal sealed record VisionRun(IReadOnlyDictionary<string, HostTensor> Inputs, int Features)
+{
+    /// <summary>Values that it takes in: what its workspace is proportional to.</summary>
+    public long Values => Inputs.Values.Sum(tensor => tensor.Type == typeof(float) ? tensor.Length : 0);
 
-/// <summary>A tensor in host memory, row-major.</summary>
-internal sealed record HostTensor(Array Data, long[] Shape);
+    /// <summary>The same with all numbers made.</summary>
+    public VisionRun Made() => this with { Inputs = Inputs.ToDictionary(input => input.Key, input => input.Value.Made()) };
+}
 
 /// <summary>Positions of a prompt's tokens.</summary>
 /// <param name="Axes">For each axis of the rotary embedding, the position of each token.</param>

@@ -167,17 +167,16 @@ internal sealed class Moondream2 : ModelFamily
     {
         var crops = _vision.Crops;
         var tiling = crops.Tiling(image.Width, image.Height);
-        int side = _vision.CropSize, crop = RgbImage.Channels * side * side, count = 1 + tiling.Rows * tiling.Columns;
-
-        var pixels = new float[count * crop];
-        foreach (var (i, part) in crops.Cut(image, tiling).Index())
-            PixelValues.ChannelsFirst(part, 1 / 255.0, [0.5f, 0.5f, 0.5f], [0.5f, 0.5f, 0.5f], pixels.AsSpan(i * crop, crop));
+        int side = _vision.CropSize, count = 1 + tiling.Rows * tiling.Columns;
+        var pixels = Pixels.Copy([.. crops.Cut(image, tiling)]);
 
         return new VisionRun(
             new Dictionary<string, HostTensor>
             {
-                ["pixel_values"] = new(pixels, [count, RgbImage.Channels, side, side]),
-                ["pooling"] = new(crops.Pooling(tiling), [_vision.Patches, count * _vision.Patches]),
+                ["pixel_values"] = new(
+                    [count, RgbImage.Channels, side, side],
+                    values => PixelValues.ChannelsFirst(pixels.Pixels, count, 1 / 255.0, [0.5f, 0.5f, 0.5f], [0.5f, 0.5f, 0.5f], values), pixels),
+                ["pooling"] = new([_vision.Patches, count * _vision.Patches], matrix => crops.FillPooling(tiling, matrix)),
             },
             _vision.Patches);
     }

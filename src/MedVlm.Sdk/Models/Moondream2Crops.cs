@@ -56,21 +56,22 @@ internal sealed record CropGrid(int Side, int Patch, int Margin, int MaxCrops)
     /// The matrix [P, crops·P] that makes the tiles' features one map and pools it to P cells: each cell is the mean of the positions that
     /// it covers (torch's adaptive_avg_pool2d). The whole image, which is the first crop, has no part in it.
     /// </summary>
-    public float[] Pooling(TileGrid tiling)
+    /// <param name="tiling">Rows and columns of tiles.</param>
+    /// <param name="matrix">Receives [P, crops·P].</param>
+    public void FillPooling(TileGrid tiling, Span<float> matrix)
     {
         int patches = Grid * Grid, width = (1 + tiling.Rows * tiling.Columns) * patches;
         var (rows, columns) = (Cells(tiling.Rows), Cells(tiling.Columns));
-        var matrix = new float[patches * width];
+        matrix.Clear();
         for (int i = 0; i < Grid; i++)
             for (int j = 0; j < Grid; j++)
             {
-                var cell = matrix.AsSpan((i * Grid + j) * width, width);
+                var cell = matrix.Slice((i * Grid + j) * width, width);
                 float share = 1f / (rows[i].Length * columns[j].Length);
                 foreach (var (tileRow, y) in rows[i])
                     foreach (var (tileColumn, x) in columns[j])
                         cell[(1 + tileRow * tiling.Columns + tileColumn) * patches + y * Grid + x] = share;
             }
-        return matrix;
     }
 
     /// <summary>For each cell along one axis the positions of the map that it covers: which tile, and where in it.</summary>

@@ -148,20 +148,24 @@ internal sealed class Phi35Vision : ModelFamily
         var padded = image.Resize(layout.Width, layout.Height, Resample.Bilinear, layout.IsPortrait)
                           .Pad(layout.Columns * side, layout.Rows * side, layout.Left, layout.Top, (255, 255, 255));
 
-        var pixels = new float[crops * crop];
+        // The whole image is shrunk as values, not as pixels: it waits as such.
+        var whole = new float[crop];
         Span<float> tables = stackalloc float[3 * 256];
         PixelValues.Tables(1 / 255.0, _processor.ImageMean, _processor.ImageStd, tables);
-        TorchBicubic.Square(padded, tables, side, pixels.AsSpan(0, crop));
-        for (int i = 1; i < crops; i++)
-            PixelValues.ChannelsFirst(
-                padded.Crop((i - 1) % layout.Columns * side, (i - 1) / layout.Columns * side, side, side),
-                1 / 255.0, _processor.ImageMean, _processor.ImageStd, pixels.AsSpan(i * crop, crop));
+        TorchBicubic.Square(padded, tables, side, whole);
+        var pixels = Pixels.Copy(
+            [.. Enumerable.Range(0, crops - 1).Select(i => padded.Crop(i % layout.Columns * side, i / layout.Columns * side, side, side))]);
+        void Fill(Span<float> values)
+        {
+            whole.CopyTo(values);
+            PixelValues.ChannelsFirst(pixels.Pixels, crops - 1, 1 / 255.0, _processor.ImageMean, _processor.ImageStd, values[crop..]);
+        }
 
         var rows = FeatureRows(layout, _tower.PatchesPerSide);
         return new VisionRun(
             new Dictionary<string, HostTensor>
             {
-                ["pixel_values"] = new(pixels, [crops, 3, side, side]),
+                ["pixel_values"] = new([crops, 3, side, side], Fill, pixels, whole.Length * sizeof(float)),
                 ["class_rows"] = new(new long[crops], [crops, 1]),
                 ["feature_rows"] = new(rows, [rows.Length / Merged, Merged]),
             },

@@ -114,23 +114,30 @@ internal sealed class QwenImages
         return ((int)newWidth, (int)newHeight);
     }
 
-    /// <summary>Resizes an image to its grid, and lays its patches out after one another.</summary>
-    /// <param name="image">The image.</param>
+    /// <summary>Resizes an image to its grid.</summary>
+    public RgbImage Resize(RgbImage image, PatchGrid grid) =>
+        image.Resize(grid.Columns * _config.PatchSize, grid.Rows * _config.PatchSize, Resample.Bicubic);
+
+    /// <summary>Lays the patches of an image out after one another.</summary>
+    /// <param name="pixels">Bytes of the image, resized to its grid.</param>
     /// <param name="grid">Its grid.</param>
     /// <param name="patches">Receives [patches, <see cref="PatchValues"/>], in feature order.</param>
-    public void Fill(RgbImage image, PatchGrid grid, Span<float> patches)
+    public void Fill(ReadOnlySpan<byte> pixels, PatchGrid grid, Span<float> patches)
     {
-        int side = _config.PatchSize, area = side * side, width = grid.Columns * side, height = grid.Rows * side;
-        image = image.Resize(width, height, Resample.Bicubic);
-
-        var pixels = new float[RgbImage.Channels * width * height];
-        PixelValues.ChannelsFirst(image, _config.RescaleFactor, _config.ImageMean, _config.ImageStd, pixels);
+        int side = _config.PatchSize, area = side * side, width = grid.Columns * side;
+        Span<float> tables = stackalloc float[RgbImage.Channels * 256];
+        PixelValues.Tables(_config.RescaleFactor, _config.ImageMean, _config.ImageStd, tables);
         foreach (var (row, column) in grid.InFeatureOrder())
             for (int channel = 0; channel < RgbImage.Channels; channel++)
             {
+                var table = tables.Slice(channel * 256, 256);
                 var first = patches[..area];
                 for (int y = 0; y < side; y++)
-                    pixels.AsSpan((channel * height + row * side + y) * width + column * side, side).CopyTo(first[(y * side)..]);
+                {
+                    var line = pixels.Slice(((row * side + y) * width + column * side) * RgbImage.Channels, side * RgbImage.Channels);
+                    for (int x = 0; x < side; x++)
+                        first[y * side + x] = table[line[x * RgbImage.Channels + channel]];
+                }
 
                 for (int time = 0; time < _config.TemporalPatchSize; time++, patches = patches[area..])
                     first.CopyTo(patches);

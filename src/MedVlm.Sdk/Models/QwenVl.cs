@@ -174,10 +174,14 @@ internal abstract class QwenVl : ModelFamily
 
     VisionRun Run(RgbImage[] images, PatchGrid grid)
     {
-        int image = grid.Patches * _images.PatchValues;
-        var pixels = new float[images.Length * image];
-        for (int i = 0; i < images.Length; i++)
-            _images.Fill(images[i], grid, pixels.AsSpan(i * image, image));
+        int count = images.Length, image = grid.Patches * _images.PatchValues;
+        var pixels = Pixels.Copy([.. images.Select(one => _images.Resize(one, grid))]);
+        void Fill(Span<float> values)
+        {
+            var all = pixels.Pixels;
+            for (int i = 0; i < count; i++)
+                _images.Fill(all.Slice(i * (all.Length / count), all.Length / count), grid, values.Slice(i * image, image));
+        }
 
         var (cos, sin) = (new float[grid.Patches * _towerRotary.Angles], new float[grid.Patches * _towerRotary.Angles]);
         int[][] places = [[.. grid.InFeatureOrder().Select(patch => patch.Row)], [.. grid.InFeatureOrder().Select(patch => patch.Column)]];
@@ -185,7 +189,7 @@ internal abstract class QwenVl : ModelFamily
 
         var inputs = new Dictionary<string, HostTensor>
         {
-            ["pixel_values"] = new(pixels, [images.Length, grid.Patches, _images.PatchValues]),
+            ["pixel_values"] = new([count, grid.Patches, _images.PatchValues], Fill, pixels),
             ["rotary_cos"] = new(cos, [grid.Patches, _towerRotary.Angles]),
             ["rotary_sin"] = new(sin, [grid.Patches, _towerRotary.Angles]),
             ["rotary_rows"] = new(

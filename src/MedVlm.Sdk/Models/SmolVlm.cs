@@ -113,47 +113,55 @@ internal sealed class SmolVlm : ModelFamily
         var prompt = new PromptText().Template($"{Start}User:");
         foreach (var image in images)
         {
-            var (tiles, grid) = Tiles(image, options.ImageDetail);
-            runs.AddRange(tiles.Chunk(Math.Max(PatchesPerRun / _config.VisionConfig.Patches, 1)).Select(Run));
+            var grid = AddRuns(image, options.ImageDetail, runs);
             prompt.Template(Placeholders(grid));
         }
         prompt.User(instruction).Template($"{EndOfUtterance}\nAssistant:");
         return new ModelInputs(runs, prompt.Encode(_tokenizer));
     }
 
-    /// <summary>Cuts an image into tiles of S×S pixels, row by row, and the whole image as the last tile.</summary>
-    internal (IReadOnlyList<RgbImage> Tiles, TileGrid Grid) Tiles(RgbImage image, ImageDetail detail)
+    /// <summary>Cuts an image into tiles of S×S pixels, row by row, and the whole image as the last tile; adds the runs for them.</summary>
+    TileGrid AddRuns(RgbImage given, ImageDetail detail, List<VisionRun> runs)
     {
         int side = _processor.MaxImageSize.LongestEdge;
 
         // Two resizes in a row, as the reference does them; the first also enlarges a small image.
-        image = ResizeLongestEdge(image, detail.LongestEdge ?? _processor.Size.LongestEdge);
+        using var resized = ResizeLongestEdge(new PooledImage(Pixels, given), detail.LongestEdge ?? _processor.Size.LongestEdge);
         if (!(detail.SplitIntoTiles ?? _processor.DoImageSplitting))
-            return ([image.Resize(side, side, Resample.Lanczos)], TileGrid.None);
+        {
+            using var one = resized.Resize(side, side, Resample.Lanczos);
+            runs.Add(Run([(one, 0, 0)]));
+            return TileGrid.None;
+        }
 
-        var (width, height) = WholeTiles(image.Width, image.Height, side);
-        image = image.Resize(width, height, Resample.Lanczos);
+        var (width, height) = WholeTiles(resized.Width, resized.Height, side);
+        using var image = resized.Resize(width, height, Resample.Lanczos);
         var grid = new TileGrid(Rows: height / side, Columns: width / side);
         if (grid is { Rows: 1, Columns: 1 })
-            return ([image], TileGrid.None);
+        {
+            runs.Add(Run([(image, 0, 0)]));
+            return TileGrid.None;
+        }
 
         if (_tokenizer.TokenId($"<row_{grid.Rows}_col_{grid.Columns}>") is null)
             throw new ImageException(
                 $"A longest edge of {detail.LongestEdge} pixels cuts this image into {grid.Rows} x {grid.Columns} tiles, more than the model has "
                 + $"tokens for. Take a longest edge of {_processor.Size.LongestEdge} pixels (the checkpoint's own) or less.");
 
-        var tiles = new List<RgbImage>(grid.Rows * grid.Columns + 1);
+        var tiles = new List<(PooledImage Image, int X, int Y)>(grid.Rows * grid.Columns + 1);
         for (int row = 0; row < grid.Rows; row++)
             for (int column = 0; column < grid.Columns; column++)
-                tiles.Add(image.Crop(column * side, row * side, side, side));
+                tiles.Add((image, column * side, row * side));
 
         // The whole image is made from the enlarged one, not from the original.
-        tiles.Add(image.Resize(side, side, Resample.Lanczos));
-        return (tiles, grid);
+        using var whole = image.Resize(side, side, Resample.Lanczos);
+        tiles.Add((whole, 0, 0));
+        runs.AddRange(tiles.Chunk(Math.Max(PatchesPerRun / _config.VisionConfig.Patches, 1)).Select(Run));
+        return grid;
     }
 
     /// <summary>Longest edge to L, the other by aspect ratio, rounded down and then up to an even number.</summary>
-    static RgbImage ResizeLongestEdge(RgbImage image, int edge)
+    static PooledImage ResizeLongestEdge(PooledImage image, int edge)
     {
         double ratio = (double)image.Width / image.Height;
         var (width, height) = image.Width >= image.Height ? (edge, Even((int)(edge / ratio))) : (Even((int)(edge * ratio)), edge);
@@ -181,17 +189,16 @@ internal sealed class SmolVlm : ModelFamily
     /// <inheritdoc/>
     public override IReadOnlyCollection<string> SharedVisionInputs => [];
 
-    VisionRun Run(RgbImage[] tiles)
+    VisionRun Run((PooledImage Image, int X, int Y)[] tiles)
     {
-        int side = _processor.MaxImageSize.LongestEdge, tile = 3 * side * side;
-        var pixels = new float[tiles.Length * tile];
-        for (int i = 0; i < tiles.Length; i++)
-            PixelValues.ChannelsFirst(
-                tiles[i], _processor.RescaleFactor, _processor.ImageMean, _processor.ImageStd, pixels.AsSpan(i * tile, tile));
+        int side = _processor.MaxImageSize.LongestEdge, tile = RgbImage.Channels * side * side, count = tiles.Length;
+        var pixels = Pixels.Rent(count * tile);
+        foreach (var (i, (image, x, y)) in tiles.Index())
+            image.CopySquare(x, y, side, pixels.Pixels.Slice(i * tile, tile));
+        var values = new HostTensor([count, 3, side, side], values => PixelValues.ChannelsFirst(
+            pixels.Pixels, count, _processor.RescaleFactor, _processor.ImageMean, _processor.ImageStd, values), pixels);
 
-        return new VisionRun(
-            new Dictionary<string, HostTensor> { ["pixel_values"] = new(pixels, [tiles.Length, 3, side, side]) },
-            tiles.Length * _config.FeaturesPerTile);
+        return new VisionRun(new Dictionary<string, HostTensor> { ["pixel_values"] = values }, count * _config.FeaturesPerTile);
     }
 
     /// <summary>One placeholder for each image feature: tiles row by row, then the whole image.</summary>

@@ -63,10 +63,10 @@ internal static class DecoderCommand
     public static void Fill(DecoderRun run, ModelFamily family, int position)
     {
         var random = new Random(1);
-        foreach (ref float value in run.Embeddings.AsSpan())
+        foreach (ref float value in run.Embeddings)
             value = random.NextSingle() * 2 - 1;
         if (family.Rotary is { Angles: var angles } rotary)
             for (int token = 0; token < run.Cos.Length / angles; token++)
-                rotary.Fill(position + token, position + token + 1, run.Cos.AsSpan(token * angles, angles), run.Sin.AsSpan(token * angles, angles));
+                rotary.Fill(position + token, position + token + 1, run.Cos.Slice(token * angles, angles), run.Sin.Slice(token * angles, angles));
     }
 }

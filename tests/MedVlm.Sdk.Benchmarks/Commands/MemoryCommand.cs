@@ -18,25 +18,36 @@ internal static class MemoryCommand
         var plan = captioner.GetService<MemoryPlan>()!;
         var loaded = ProcessMemory.Now();
 
-        int side = 1024, failures = 0;
-        var pixels = LayersCommand.NoisePixels(side, side);
-        var requests = Enumerable.Range(0, arguments.Number("images") ?? plan.Chosen!.Slots)
-            .Select(i => new CaptionRequest(MedicalImage.FromPixels(pixels, side, side, PixelFormat.Rgb24)) { Id = $"{i}" });
+        // Each differs from all others: the vision tower sees every one of them.
+        int side = 1024, failures = 0, images = arguments.Number("images") ?? plan.Chosen!.Slots;
+        var requests = Enumerable.Range(0, images).Select(i => new CaptionRequest(MedicalImage.FromPixels(Different(i), side, side, PixelFormat.Gray8)) { Id = $"{i}" });
+        long managed = 0;
         await foreach (var result in captioner.CaptionBatchAsync(requests.ToAsyncEnumerable()))
+        {
             failures += result.Error is null ? 0 : 1;
+            managed = Math.Max(managed, GC.GetGCMemoryInfo(GCKind.Any).TotalCommittedBytes);
+        }
 
         const double MiB = 1 << 20;
         var chosen = plan.Chosen!;
         double planned = chosen.TotalBytes / MiB, peak = ProcessMemory.Now().Peak;
         new Measurement("peak of the process over the plan", Math.Round(peak / planned, 3), "ratio")
         {
-            Model = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)), Precision = arguments.PrecisionName(), Batch = chosen.Slots, Threads = arguments.Threads(),
+            Model = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)), Precision = arguments.PrecisionName(), Batch = images, Threads = arguments.Threads(),
             Notes = new
             {
                 planned_mib = Math.Round(planned), weights = Math.Round(chosen.WeightBytes / MiB), kv_cache = Math.Round(chosen.KvCacheBytes / MiB),
                 workspace = Math.Round(chosen.WorkspaceBytes / MiB), runtime = Math.Round(chosen.OverheadBytes / MiB), peak_at_load = loaded.Peak,
-                resident_after_load = loaded.Resident, slot_length = plan.SlotLength, failures,
+                resident_after_load = loaded.Resident, slots = chosen.Slots, slot_length = plan.SlotLength,
+                managed = Math.Round(managed / MiB), vision_runs = captioner.Engine.VisionCache.Misses, failures,
             },
         }.Print();
+
+        byte[] Different(int image)
+        {
+            var pixels = new byte[side * side];
+            new Random(image).NextBytes(pixels);
+            return pixels;
+        }
     }
 }

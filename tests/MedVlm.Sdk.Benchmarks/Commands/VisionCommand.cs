@@ -41,6 +41,5 @@ internal static class VisionCommand
     static VisionRun Repeat(VisionRun run, int times) => new(
         run.Inputs.ToDictionary(input => input.Key, input => Repeat(input.Value, times)), run.Features * times);
 
-    static HostTensor Repeat(HostTensor tensor, int times) => new(
-        Enumerable.Repeat((float[])tensor.Data, times).SelectMany(values => values).ToArray(), [times * tensor.Shape[0], .. tensor.Shape[1..]]);
+    static HostTensor Repeat(HostTensor tensor, int times) => HostTensor.Stack([.. Enumerable.Repeat(tensor.Made(), times)]);
 }

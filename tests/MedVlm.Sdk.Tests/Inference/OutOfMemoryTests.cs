@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using MedVlm.Inference;
 using MedVlm.Tests.Hosting;
+using MedVlm.Tests.Models;
 using Microsoft.Extensions.Logging;
 
 namespace MedVlm.Tests.Inference;
@@ -48,6 +49,82 @@ public sealed class OutOfMemoryTests
         Assert.Equal(s_images.Length, errors.Count);
         Assert.All(errors.Values, error => Assert.Equal(
             $"Not enough memory for the {stage} of a caption. Use fewer slots, fewer new tokens, or a coarser image detail. (Tests have taken it.)", error));
+    }
+
+    /// <summary>Memory runs out in so many runs, one after another, from the given one on: those of one caption.</summary>
+    /// <param name="stage">Where: in the prefill, or in a vision tower that writes into the slot.</param>
+    /// <param name="slots">Slots at first.</param>
+    /// <param name="first">The first run that memory does not suffice for; the first of all has nothing beside it.</param>
+    /// <param name="runs">How many it does not suffice for: the next one is in a cache for half of the slots.</param>
+    /// <param name="left">Slots that are left.</param>
+    /// <param name="failures">Captions that fail.</param>
+    [Theory]
+    [InlineData("prefill", 8, 3, 1, 4, 0), InlineData("prefill", 8, 3, 2, 2, 0), InlineData("prefill", 8, 3, 3, 1, 0), InlineData("prefill", 8, 3, 4, 8, 1)]
+    [InlineData("prefill", 8, 1, 1, 4, 0), InlineData("prefill", 8, 1, 4, 8, 1), InlineData("prefill", 3, 2, 1, 1, 0), InlineData("prefill", 3, 2, 2, 3, 1)]
+    [InlineData("prefill", 1, 1, 1, 1, 1), InlineData("prefill", 1, 3, 1, 1, 1)]
+    [InlineData("vision", 4, 3, 1, 2, 0), InlineData("vision", 4, 3, 3, 4, 1), InlineData("vision", 4, 1, 3, 4, 1), InlineData("vision", 1, 1, 1, 1, 1)]
+    public async Task A_prompt_that_fits_with_fewer_slots_halves_them_and_one_that_does_not_fit_alone_fails_and_costs_none(
+        string stage, int slots, int first, int runs, int left, int failures)
+    {
+        var options = stage == "prefill" ? new MedicalCaptionerOptions().UseTinyModel() : Blip();
+        (options.Slots, options.VisionCacheMiB) = (slots, 0);
+        var expected = await TextsAsync(null);
+        int run = 0;
+
+        var actual = await TextsAsync((running, _) =>
+        {
+            if (running == stage && ++run >= first && run < first + runs)
+                throw new OutOfMemoryException("Tests have taken it.");
+        });
+
+        var failed = actual.Texts.Where(text => text.StartsWith("Not enough memory for the prefill of a caption.", StringComparison.Ordinal));
+        Assert.Equal((left, failures), (actual.Slots, failed.Count()));
+        Assert.Equal(failures, expected.Texts.Zip(actual.Texts).Count(pair => pair.First != pair.Second));
+        Assert.Equal(0, actual.PixelsInUse);
+
+        static MedicalCaptionerOptions Blip()
+        {
+            var name = GoldenCase.Names().FirstOrDefault(name => name.StartsWith("blip/", StringComparison.Ordinal));
+            Assert.SkipWhen(name is null, "The goldens folder has no blip.");
+            return GoldenCase.Load(name!).ToOptions();
+        }
+
+        async Task<(List<string> Texts, int Slots, long PixelsInUse)> TextsAsync(Action<string, int>? beforeRun)
+        {
+            await using var captioner = await MedicalCaptioner.LoadAsync(options, null, new() { BeforeRun = beforeRun }, Token);
+            var requests = s_images.Take(12).Select(image => new CaptionRequest(MedicalImage.FromFile(image)) { Options = new CaptionOptions { MaxNewTokens = 6 } });
+            var texts = await captioner.CaptionBatchAsync(requests.ToAsyncEnumerable(), new CaptionBatchOptions { Order = CaptionOrder.AsRequested }, Token)
+                .Select(result => result.Caption?.Text ?? result.Error!.Message).ToListAsync(Token);
+            return (texts, captioner.Engine.Slots, captioner.Model.Family.Pixels.Used);
+        }
+    }
+
+    [Theory, InlineData(0, 2), InlineData(1, 1), InlineData(2, 2)]
+    public async Task A_caption_that_starts_over_waits_for_memory_like_a_prompt(int runs, int left)
+    {
+        var golden = GoldenCase.Names().Where(name => name.StartsWith("phi3.5-vision/", StringComparison.Ordinal)).Select(GoldenCase.Load)
+            .FirstOrDefault(golden => golden.RecomputedAt is { Length: > 0 });
+        Assert.SkipWhen(golden is null, "The goldens folder has no case of phi3.5-vision that computes the whole sequence again.");
+        var options = golden.ToOptions();
+        options.Slots = 2;
+        bool startsOver = false;
+        int run = 0;
+        await using var captioner = await MedicalCaptioner.LoadAsync(options, null, new()
+        {
+            BeforeRun = (stage, _) =>
+            {
+                // In place, then with nothing beside it.
+                startsOver |= stage == "start over";
+                if (startsOver && stage is ("start over" or "prefill") && run++ < runs)
+                    throw new OutOfMemoryException("Tests have taken it.");
+            },
+        }, Token);
+
+        if (runs < 2)
+            Assert.Equal(golden.GeneratedIds, (await captioner.CaptionAsync(golden.ToRequest(), Token)).TokenIds);
+        else
+            await Assert.ThrowsAsync<InsufficientMemoryException>(() => captioner.CaptionAsync(golden.ToRequest(), Token));
+        Assert.Equal(left, captioner.Engine.Slots);
     }
 
     [Theory]

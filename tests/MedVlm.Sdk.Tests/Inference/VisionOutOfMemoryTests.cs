@@ -198,6 +198,11 @@ public sealed class VisionOutOfMemoryTests : IDisposable
 
         Assert.True(SpinWait.SpinUntil(() => captioner.Engine.Running == 0 && captioner.Engine.Gate.Free == 8, s_long));
         Assert.Equal((0, 1), (captioner.Engine.QueueLength, captioner.Engine.Slots));
+
+        // Those that were given up gave their pixels back too, and no more is kept than planned.
+        var pixels = captioner.Model.Family.Pixels;
+        Assert.Equal(0, pixels.Used);
+        Assert.InRange(pixels.Kept, 1, pixels.MostKept);
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using MedVlm.Imaging;
 using MedVlm.Inference;
+using MedVlm.Models;
 using MedVlm.Tests.Models;
 
 namespace MedVlm.Tests.Inference;
@@ -17,18 +18,18 @@ public sealed class VisionStageTests
     {
         await using var captioner = await LoadAsync(family);
         var stage = Stage(captioner, out var queue, out var times, cacheBytes: 0);
-        var prepared = Enumerable.Range(0, 3).Select(seed => Prepare(captioner, seed, side: 40)).ToList();
+        var seeds = Enumerable.Range(0, 3).ToList();
 
         // Alone.
-        var expected = prepared.ConvertAll(inputs =>
+        var expected = seeds.ConvertAll(seed =>
         {
-            queue.Add(Generation(inputs));
+            queue.Add(Generation(Prepare(captioner, seed, side: 40)));
             return stage.Take(wait: false)!.Features!.Features;
         });
         long runs = times.VisionRuns;
         Assert.Equal(3, runs);
 
-        var together = prepared.ConvertAll(inputs => Generation(inputs));
+        var together = seeds.ConvertAll(seed => Generation(Prepare(captioner, seed, side: 40)));
         together.ForEach(queue.Add);
         var taken = together.ConvertAll(_ => stage.Take(wait: false)!);
 
@@ -44,7 +45,7 @@ public sealed class VisionStageTests
     {
         await using var captioner = await LoadAsync("smolvlm");
         var inputs = Prepare(captioner, 0, side: 40);
-        long image = inputs.Vision.Sum(JoinedVisionRun.Values);
+        long image = inputs.Vision.Sum(run => run.Values);
         var stage = Stage(captioner, out var queue, out var times, cacheBytes: 0, most: 8, runValues: 4 * image - 1);
 
         for (int i = 0; i < 5; i++)
@@ -96,11 +97,12 @@ public sealed class VisionStageTests
     {
         await using var captioner = await LoadAsync("smolvlm");
         var stage = Stage(captioner, out var queue, out _, cacheBytes: 0);
-        var good = Prepare(captioner, 0, side: 40);
+        ModelInputs Good() => Prepare(captioner, 0, side: 40);
 
         // Says that it has more features than the graph makes of it.
-        var bad = good with { Vision = [good.Vision[0] with { Features = good.Vision[0].Features + 1 }] };
-        Generation[] all = [Generation(good), Generation(bad), Generation(good)];
+        var bad = Good();
+        bad = bad with { Vision = [bad.Vision[0] with { Features = bad.Vision[0].Features + 1 }] };
+        Generation[] all = [Generation(Good()), Generation(bad), Generation(Good())];
         foreach (var generation in all)
             queue.Add(generation);
 
@@ -232,7 +234,7 @@ public sealed class VisionStageTests
         return new VisionStage(captioner.Model, queue, new VisionCache(cacheBytes), times, most, runValues, ahead: false, hooks ?? new(), Token);
     }
 
-    static MedVlm.Models.ModelInputs Prepare(MedicalCaptioner captioner, int seed, int side)
+    static ModelInputs Prepare(MedicalCaptioner captioner, int seed, int side)
     {
         var pixels = new byte[side * side * 3];
         new Random(seed).NextBytes(pixels);
@@ -240,6 +242,6 @@ public sealed class VisionStageTests
     }
 
     static Generation Generation(
-        MedVlm.Models.ModelInputs inputs, ImageKey? key = null, IDisposable? place = null, CancellationTokenSource? cancel = null) =>
+        ModelInputs inputs, ImageKey? key = null, IDisposable? place = null, CancellationTokenSource? cancel = null) =>
         new(inputs, new SamplingSettings(0, 1, null, 1, 0), 4, null!, cancel?.Token ?? Token) { Caller = new object(), ImageKey = key, Place = place };
 }

@@ -239,7 +239,9 @@ public sealed class Moondream2Tests
                     }
             Assert.DoesNotContain(null, map.Cast<float?>());
 
-            var pooling = crops.Pooling(new TileGrid(rows, columns));
+            var pooling = new float[grid * grid * count * patches];
+            Array.Fill(pooling, float.NaN);   // the memory that it is written into is not cleared
+            crops.FillPooling(new TileGrid(rows, columns), pooling);
             for (int i = 0; i < grid; i++)
                 for (int j = 0; j < grid; j++)
                 {
