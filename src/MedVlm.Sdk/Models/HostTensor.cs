@@ -53,6 +53,7 @@ internal sealed class HostTensor : IDisposable
                 return _data;
             var values = new float[Length];
             _fill!(values);
+            GC.KeepAlive(this);     // the pixels, until the last of them is read
             return values;
         }
     }
@@ -66,6 +67,7 @@ internal sealed class HostTensor : IDisposable
         try
         {
             _fill(new Span<float>(buffer.Data, checked((int)Length)));
+            GC.KeepAlive(this);
             return buffer;
         }
         catch
