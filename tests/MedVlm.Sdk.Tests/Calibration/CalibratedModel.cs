@@ -2,10 +2,8 @@ using MedVlm.Checkpoints;
 using MedVlm.Checkpoints.Quantised;
 using MedVlm.Devices;
 using MedVlm.Graphs;
-using MedVlm.Imaging;
 using MedVlm.Inference;
 using MedVlm.Models;
-using Microsoft.ML.OnnxRuntime;
 
 namespace MedVlm.Tests.Calibration;
 
@@ -45,35 +43,8 @@ internal sealed class CalibratedModel : IDisposable
 
     TokenEmbeddings Embeddings { get; }
 
-    /// <summary>The logits of a prompt's last token.</summary>
-    public async Task<float[]> LogitsAsync(CaptionRequest request)
-    {
-        var images = new List<RgbImage>();
-        foreach (var image in request.Images)
-            images.Add(await image.DecodeAsync(new ImageLimits(), TestContext.Current.CancellationToken));
-        return Logits(Family.Prepare(images, request.Options!.Prompt!, request.Options));
-    }
-
-    float[] Logits(ModelInputs inputs)
-    {
-        using var memory = DeviceMemory.Host();
-        using var cross = Family.Shape.CrossLength > 0 ? KvCache.OfImages(Family.Shape, 1, ElementType.Float32, memory) : null;
-        using var cache = new KvCache(Family.Shape, 1, Engine.CacheLength(inputs.PromptIds.Length), _graphs.Decoder.Cache, memory);
-        using var runOptions = new RunOptions();
-        ReadOnlySpan<float> features = VisionGraph.Run(_vision, Family, inputs.Vision, cross, 0, runOptions, TestContext.Current.CancellationToken);
-        if (Family.PrefixLength > 0)
-            Run(0, Family.PrefixLength, ref features);
-        return Run(Family.PrefixLength, inputs.PromptIds.Length, ref features);
-
-        float[] Run(int first, int end, ref ReadOnlySpan<float> left)
-        {
-            using var run = new DecoderRun(_decoder, Family, cache, cross, 0, rows: 1, end - first);
-            Embeddings.Merge(Family, inputs.PromptIds.AsSpan(first, end - first), first, ref left, run.Embeddings);
-            Family.Rotary?.Fill(inputs.Positions, first, run.Cos, run.Sin);
-            run.Run([first], runOptions, seesAll: end <= Family.PrefixLength);
-            return [.. run.Logits];
-        }
-    }
+    /// <inheritdoc cref="PromptLogits.OfAsync(LoadedModel, CaptionRequest)"/>
+    public Task<float[]> LogitsAsync(CaptionRequest request) => PromptLogits.OfAsync(Family, Embeddings, _vision, _decoder, _graphs.Decoder.Cache, request);
 
     public void Dispose()
     {
