@@ -3,14 +3,14 @@ using Spectre.Console;
 
 namespace MedVlm.ConsoleSample;
 
-/// <summary>cache list, cache clear: the quantised weights that earlier loads have left on disk.</summary>
+/// <summary>cache list, cache clear: the quantised weights that earlier loads have left on disk, and calibrations.</summary>
 internal static class CacheCommand
 {
     public static Command Create(Terminal terminal)
     {
-        var list = new Command("list", "List the quantised weights on disk.");
+        var list = new Command("list", "List the quantised weights and calibrations on disk.");
         list.SetAction(_ => List(terminal));
-        var clear = new Command("clear", "Delete them. The next load of a model in INT8 or INT4 quantises it again.");
+        var clear = new Command("clear", "Delete them. The next load of a model in INT8 or INT4 quantises it again, without a calibration.");
         clear.SetAction(_ => Clear(terminal));
         return new Command("cache", "Quantised weights, which are made at the first load of a model in INT8 or INT4 and kept.") { list, clear };
     }
@@ -23,6 +23,14 @@ internal static class CacheCommand
             var table = new Table().AddColumn("Model").AddColumn("Precision").AddColumn(new TableColumn("MiB").RightAligned()).AddColumn("Made (UTC)");
             foreach (var entry in entries)
                 table.AddRow(Markup.Escape(entry.Model), $"{entry.Precision}", MiB(entry.Bytes), $"{entry.Created:yyyy-MM-dd HH:mm}");
+            terminal.Out.Write(table);
+        }
+        var calibrations = WeightCache.ListCalibrations();
+        if (calibrations.Count > 0)
+        {
+            var table = new Table().AddColumn("Calibrated model").AddColumn(new TableColumn("Images").RightAligned()).AddColumn("Made (UTC)");
+            foreach (var entry in calibrations)
+                table.AddRow(Markup.Escape(entry.Model), $"{entry.Images}", $"{entry.Created:yyyy-MM-dd HH:mm}");
             terminal.Out.Write(table);
         }
         terminal.Out.WriteLine($"{entries.Count} models, {MiB(entries.Sum(entry => entry.Bytes))} MiB in {WeightCache.Folder}");

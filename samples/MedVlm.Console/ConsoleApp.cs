@@ -61,6 +61,7 @@ internal static class ConsoleApp
             EvaluateCommand.Create(terminal),
             RateCommand.Create(terminal),
             RatersCommand.Create(terminal),
+            CalibrateCommand.Create(terminal),
             CacheCommand.Create(terminal),
             PlanCommand.Create(terminal),
             DoctorCommand.Create(terminal),

@@ -51,6 +51,7 @@ internal static class DoctorCommand
         Add("libvips", system.LibvipsVersion ?? "missing");
         Add("Hub cache", Folder(system.HubCacheFolder));
         Add("MedVlm cache", Folder(system.CacheFolder));
+        Add("Calibrated", Words([.. WeightCache.ListCalibrations().Select(entry => $"{entry.Model} ({entry.Images} images)")], "no model"));
         return grid;
 
         void Add(string name, string value) => grid.AddRow(Terminal.Plain(name), Terminal.Plain(value));

@@ -17,7 +17,7 @@ public sealed record CaptionerMetadata(string Model, Precision Precision, string
     public string? Runtime { get; init; }
 
     /// <summary>
-    /// SHA-256 over the files that the captions depend on, as lower-case hex: the same wherever the checkpoint lies and whatever it is
+    /// SHA-256 over the files that the captions depend on, and a calibration that they are made with, as lower-case hex: the same wherever the checkpoint lies and whatever it is
     /// called. Computed at the first use, which reads all weights once (seconds for each few GB), and kept for the next process.
     /// Null for a backend that does not tell.
     /// </summary>

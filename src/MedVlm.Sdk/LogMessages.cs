@@ -19,4 +19,7 @@ internal static partial class LogMessages
 
     [LoggerMessage(5, LogLevel.Warning, "Memory did not suffice for {Before} images in one run of the vision tower: from now on runs are of half that size, {After} of these images.")]
     public static partial void VisionRunReduced(ILogger logger, int before, int after);
+
+    [LoggerMessage(6, LogLevel.Information, "The weights are quantised by the calibration in the cache.")]
+    public static partial void Calibrated(ILogger logger);
 }

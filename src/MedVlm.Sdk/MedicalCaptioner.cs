@@ -2,7 +2,9 @@ using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using MedVlm.Calibration;
 using MedVlm.Checkpoints;
+using MedVlm.Checkpoints.Quantised;
 using MedVlm.Devices;
 using MedVlm.Inference;
 using MedVlm.Kernels;
@@ -151,11 +153,13 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
             var name = model.Notes.Name ?? options.Model;
             LogMessages.ModelLoaded(
                 logger, name, model.Precision, choice.Device.Name, model.Plan!.Require().Slots, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+            if (model.Calibration is not null)
+                LogMessages.Calibrated(logger);
             foreach (var notice in (string?[])[choice.Notice, model.Warning, model.Notes.Notice])
                 if (notice is not null)
                     LogMessages.Notice(logger, notice);
             return new MedicalCaptioner(
-                options, name, model, new CheckpointContent(folder, adapter, options.VisionTower, options.Tokenizer), logger, settings);
+                options, name, model, new CheckpointContent(folder, adapter, options.VisionTower, options.Tokenizer, model.Calibration), logger, settings);
         }
         catch
         {
@@ -186,6 +190,60 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         OptionsChecks.ThrowIfInvalid(options);
         var planned = ModelPlanner.Snapshot(options);
         return Task.Run(() => ModelPlanner.Plan(planned, device ?? DeviceChoice.Of(planned.Device).Device, cancellationToken), cancellationToken);
+    }
+
+    /// <summary>
+    /// Runs a model on images and measures how its linear layers are best quantised: where a few channels are so much larger than the others that INT8 loses
+    /// by them, they are made smaller ahead, in the norm or linear layer before, and the weights larger (SmoothQuant, arXiv:2211.10438); and INT4 weighs its
+    /// errors by the inputs that were seen. What is found is kept in the cache (<see cref="WeightCache"/>), where every later load of the same checkpoint, with
+    /// the same adapter, in <see cref="Precision.Int8"/> or <see cref="Precision.Int4"/> takes it from. A captioner that is loaded already does not change.
+    /// </summary>
+    /// <remarks>
+    /// The model runs on the processor, in FP32 whatever the options say: it needs the memory for that. Every second image is left out of the choice and
+    /// measures its effect, which is what the report tells. A few dozen images of the kind that the model will see are enough; nothing of them is kept but
+    /// magnitudes of channels. An earlier calibration of the same checkpoint is replaced.
+    /// </remarks>
+    /// <param name="options">Which model, and what it may use. Images are asked about as <see cref="MedicalCaptionerOptions.DefaultCaption"/> says.</param>
+    /// <param name="images">The images, at least two. Each is decoded when it is its turn.</param>
+    /// <param name="progress">Is told how many images are done. Default: nobody.</param>
+    /// <param name="cancellationToken">Ends the run at once, or the choice at the next rows of weights; nothing is kept then.</param>
+    /// <returns>What was chosen, and what it is worth.</returns>
+    /// <inheritdoc cref="LoadAsync(string, CancellationToken)" path="/exception"/>
+    /// <exception cref="ImageException">An image is damaged, or of a shape that the model cannot take.</exception>
+    /// <exception cref="ArgumentException">There are fewer than two images.</exception>
+    /// <exception cref="IOException">The cache cannot be written.</exception>
+    /// <exception cref="OptionsValidationException">An option is out of its range.</exception>
+    public static Task<CalibrationReport> CalibrateAsync(
+        MedicalCaptionerOptions options, IEnumerable<MedicalImage> images, IProgress<int>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(images);
+        OptionsChecks.ThrowIfInvalid(options);
+        var snapshot = ModelPlanner.Snapshot(options);
+        (snapshot.Precision, snapshot.Device) = (Precision.Fp32, "cpu");
+        return Task.Run(
+            () => CalibrateAsync(snapshot, images, QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable), progress, cancellationToken), cancellationToken);
+    }
+
+    /// <summary>The same, into a cache of the caller's.</summary>
+    internal static async Task<CalibrationReport> CalibrateAsync(
+        MedicalCaptionerOptions options, IEnumerable<MedicalImage> images, QuantisedCache cache, IProgress<int>? progress, CancellationToken cancellationToken)
+    {
+        using var calibrator = new Calibrator(options, cancellationToken);
+        int count = 0;
+        foreach (var image in images)
+        {
+            calibrator.Add(await image.DecodeAsync(options.ImageLimits, cancellationToken).ConfigureAwait(false), options.DefaultCaption, cancellationToken);
+            count++;
+            progress?.Report(count);
+        }
+        if (count < Calibrator.FewestImages)
+            throw new ArgumentException(
+                $"A calibration needs at least {Calibrator.FewestImages} images, and was given {count}: by one half it chooses, and by the other it tells what the choice is worth.",
+                nameof(images));
+
+        var (calibration, layers) = calibrator.Choose(cancellationToken);
+        return new CalibrationReport(calibrator.Notes.Name ?? options.Model, calibrator.Write(calibration, cache, cancellationToken), count, layers);
     }
 
     /// <inheritdoc/>

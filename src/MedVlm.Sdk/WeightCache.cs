@@ -1,3 +1,4 @@
+using System.Globalization;
 using MedVlm.Checkpoints;
 using MedVlm.Checkpoints.Quantised;
 
@@ -13,7 +14,7 @@ public static class WeightCache
     /// <summary>The folder: that of the environment variable MEDVLM_CACHE, else "medvlm" in the user's cache folder. It need not exist.</summary>
     public static string Folder => Cache().Folder;
 
-    /// <summary>What the cache holds. Files that are damaged are left out: the next load that wants them replaces them.</summary>
+    /// <summary>The quantised weights that the cache holds. Files that are damaged are left out: the next load that wants them replaces them.</summary>
     /// <exception cref="IOException">The folder cannot be read.</exception>
     public static IReadOnlyList<CachedWeights> List()
     {
@@ -33,7 +34,27 @@ public static class WeightCache
         return entries;
     }
 
-    /// <summary>Deletes all of it, but for files that another process is writing or, on Windows, using.</summary>
+    /// <summary>The calibrations that the cache holds, which later loads quantise by. Files that are damaged are left out.</summary>
+    /// <exception cref="IOException">The folder cannot be read.</exception>
+    public static IReadOnlyList<CachedCalibration> ListCalibrations()
+    {
+        var entries = new List<CachedCalibration>();
+        foreach (var file in Cache().Files())
+            try
+            {
+                using var calibration = SafetensorsFile.Open(file.FullName);
+                if (calibration.Metadata.TryGetValue(QuantisedCache.Model, out var model)
+                    && int.TryParse(calibration.Metadata.GetValueOrDefault(QuantisedCache.CalibrationImages), CultureInfo.InvariantCulture, out int images))
+                    entries.Add(new CachedCalibration(file.FullName, model, images, calibration.FileLength, file.LastWriteTimeUtc));
+            }
+            catch (CheckpointException)
+            {
+                // Damaged, or deleted meanwhile.
+            }
+        return entries;
+    }
+
+    /// <summary>Deletes all of it, calibrations too, but for files that another process is writing or, on Windows, using.</summary>
     /// <returns>Bytes that are free now.</returns>
     /// <exception cref="IOException">The folder cannot be read.</exception>
     public static long Clear() => Cache().Clear();
@@ -48,3 +69,11 @@ public static class WeightCache
 /// <param name="Bytes">Size of the file.</param>
 /// <param name="Created">When they were made, in UTC.</param>
 public sealed record CachedWeights(string File, string Model, Precision Precision, long Bytes, DateTimeOffset Created);
+
+/// <summary>A calibration in the cache: see <see cref="MedicalCaptioner.CalibrateAsync(MedicalCaptionerOptions, IEnumerable{MedicalImage}, IProgress{int}?, CancellationToken)"/>.</summary>
+/// <param name="File">Path of the file.</param>
+/// <param name="Model">Folder of the checkpoint that it was made for; another with the same content uses it too.</param>
+/// <param name="Images">Images that it was made on.</param>
+/// <param name="Bytes">Size of the file.</param>
+/// <param name="Created">When it was made, in UTC.</param>
+public sealed record CachedCalibration(string File, string Model, int Images, long Bytes, DateTimeOffset Created);

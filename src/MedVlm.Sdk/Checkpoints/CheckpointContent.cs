@@ -7,9 +7,9 @@ namespace MedVlm.Checkpoints;
 /// <summary>A hash of everything that a model was read from. It knows a model again, wherever its folder lies.</summary>
 /// <remarks>
 /// SHA-256 over the names and hashes of the files in the folder that can matter (weights, configuration, tokenizer), and of those of the
-/// adapter, tower and tokenizer that the application names. What a checkpoint takes from a repository that it names itself is not among them.
+/// adapter, tower and tokenizer that the application names, and over the calibration that its weights were quantised with. What a checkpoint takes from a repository that it names itself is not among them.
 /// </remarks>
-internal sealed class CheckpointContent(string folder, string? adapter, string? visionTower, string? tokenizer)
+internal sealed class CheckpointContent(string folder, string? adapter, string? visionTower, string? tokenizer, string? calibration = null)
 {
     /// <summary>Up to here a file is hashed each time, rather than remembered.</summary>
     const long Small = 1 << 20;
@@ -45,6 +45,8 @@ internal sealed class CheckpointContent(string folder, string? adapter, string? 
             AddFolder("tower", ModelLocator.Find(visionTower));
         if (tokenizer is not null)
             AddFile("tokenizer", ModelLocator.FindFile(tokenizer, "tokenizer.json", "Tokenizer", HubCache.FromEnvironment(Environment.GetEnvironmentVariable)));
+        if (calibration is not null)
+            list.Append(calibration).Append("  calibration\n");
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(list.ToString())));
 
         void AddFolder(string part, string path)

@@ -27,6 +27,8 @@ internal sealed class GraphBuilder(
     readonly Dictionary<string, Tensor> _constants = [];
     readonly Dictionary<string, (Tensor, Tensor)> _pairs = [];
     readonly List<GraphInput> _inputs = [];
+    readonly List<LinearLayer> _linearLayers = [];
+    readonly Dictionary<string, int> _widths = [];
     readonly Dictionary<string, int> _names = [];
 
     public string Name => name;
@@ -48,6 +50,15 @@ internal sealed class GraphBuilder(
 
     /// <summary>Inputs in the order of their declaration.</summary>
     public IReadOnlyList<GraphInput> Inputs => _inputs;
+
+    /// <summary>Linear layers in the order in which they were added.</summary>
+    public IReadOnlyList<LinearLayer> LinearLayers => _linearLayers;
+
+    /// <summary>Tells of a linear layer, whose nodes have been added.</summary>
+    public void Add(LinearLayer layer) => _linearLayers.Add(layer);
+
+    /// <summary>Size of a value's last dimension; 0 where it is not known.</summary>
+    public int WidthOf(string value) => _widths.GetValueOrDefault(value);
 
     /// <summary>Nodes in the order in which they were added, which is one that they can be run in.</summary>
     public IReadOnlyList<NodeProto> Nodes => _graph.Node;
@@ -89,6 +100,7 @@ internal sealed class GraphBuilder(
     {
         var output = Unique(scope is null ? op : $"{scope}/{op}");
         Add(op, domain, inputs.Select(i => i?.Name ?? ""), [output], output, attributes ?? []);
+        _widths[output] = width;
         return new Tensor(this, output, width);
     }
 
@@ -97,6 +109,8 @@ internal sealed class GraphBuilder(
     {
         var outputs = widths.Select(_ => Unique(op)).ToArray();
         Node(op, inputs, outputs, attributes, domain);
+        foreach (var (output, width) in outputs.Zip(widths))
+            _widths[output] = width;
         return [.. outputs.Zip(widths, (output, width) => new Tensor(this, output, width))];
     }
 

@@ -13,13 +13,15 @@ internal static class LinearWords
     {
         var graph = x.Graph;
         var added = bias ? w.Get(graph, ".bias", [outputs], size: size) : null;
-        return graph.Linears switch
+        var y = graph.Linears switch
         {
             LinearFormat.Int8 => x.LinearInt8(w, outputs, added, size),
             LinearFormat.Int8Blocks => x.LinearBlocks(8, w, outputs, added, size),
             LinearFormat.Int4 => x.LinearBlocks(4, w, outputs, added, size),
             _ => x.MatMulTransposed(w.Get(graph, ".weight", [outputs, x.Width], size: size), outputs, w.Path, added),
         };
+        graph.Add(new LinearLayer($"{w.Path}.weight", bias ? $"{w.Path}.bias" : null, x.Name, x.Width, y.Name, outputs));
+        return y;
     }
 
     /// <summary>

@@ -27,7 +27,9 @@ internal sealed class DecoderRun : IDisposable
     /// <param name="firstSlot">The first slot that takes part.</param>
     /// <param name="rows">Slots that take part.</param>
     /// <param name="tokens">Tokens of each.</param>
-    public DecoderRun(GraphSession decoder, ModelFamily family, KvCache cache, KvCache? cross, int firstSlot, int rows, int tokens)
+    /// <param name="bindMore">Binds what the graph has beside its own inputs and outputs; null for nothing.</param>
+    public DecoderRun(
+        GraphSession decoder, ModelFamily family, KvCache cache, KvCache? cross, int firstSlot, int rows, int tokens, Action<OrtIoBinding>? bindMore = null)
     {
         var shape = family.Shape;
         int angles = family.Rotary?.Angles ?? 0;
@@ -66,6 +68,7 @@ internal sealed class DecoderRun : IDisposable
         Logits = Output(DecoderGraph.Logits, new float[rows * shape.VocabSize], rows, shape.VocabSize);
         Next = Output(DecoderGraph.Next, new long[rows], rows, 1);
         LogProbability = Output(DecoderGraph.LogProbability, new float[rows], rows, 1);
+        bindMore?.Invoke(_binding);
     }
 
     /// <summary>Slots that take part.</summary>

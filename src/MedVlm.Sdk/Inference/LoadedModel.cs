@@ -44,10 +44,11 @@ internal sealed class LoadedModel : IDisposable
             _weights = new WeightMemory(tensors, deltas);
         else
         {
+            var (calibration, fault) = settings.Cache.ReadCalibration(QuantisedWeights.InFloat(tensors, deltas), cancellationToken);
             var quantised = QuantisedWeights.Load(
                 settings.Cache, $"{Precision.ToString().ToLowerInvariant()}{(device == DeviceKind.Cuda ? "-cuda" : "")}", graphs.Vision.Weights.Concat(graphs.Decoder.Weights), tensors, deltas,
-                checkpoint.Folder, cancellationToken);
-            (_weights, Warning) = (quantised, quantised.Warning);
+                checkpoint.Folder, cancellationToken, calibration);
+            (_weights, Warning, Calibration) = (quantised, Join(fault, quantised.Warning), quantised.IsCalibrated ? calibration!.Content() : null);
         }
         try
         {
@@ -68,6 +69,8 @@ internal sealed class LoadedModel : IDisposable
             throw;
         }
     }
+
+    static string? Join(string? one, string? other) => one is null ? other : other is null ? one : $"{one} {other}";
 
     (GraphSession Vision, GraphSession Decoder) InTurn(
         ModelGraphs graphs, RuntimeSettings settings, (IReadOnlyDictionary<string, string>? Vision, IReadOnlyDictionary<string, string>? Decoder) cuda,
@@ -120,6 +123,9 @@ internal sealed class LoadedModel : IDisposable
 
     /// <summary>What the log should tell about the load; null for nothing.</summary>
     public string? Warning { get; }
+
+    /// <summary>Hash of the calibration that the weights were quantised with; null for none, or where it changes nothing.</summary>
+    public string? Calibration { get; }
 
     /// <summary>What it was planned to take; null where no plan was asked for.</summary>
     public MemoryPlan? Plan { get; }

@@ -21,6 +21,9 @@ internal sealed class QuantisedWeights : WeightSource
     /// <summary>What the log should tell: that the weights are not in the cache, or have lost numbers; null for nothing.</summary>
     public string? Warning { get; private init; }
 
+    /// <summary>Whether they are other than without a calibration.</summary>
+    public bool IsCalibrated { get; private init; }
+
     /// <summary>Opens the weights from the cache, or quantises them.</summary>
     /// <param name="cache">Where they are kept.</param>
     /// <param name="scheme">Name of the scheme.</param>
@@ -29,27 +32,36 @@ internal sealed class QuantisedWeights : WeightSource
     /// <param name="deltas">What an adapter adds to some of them.</param>
     /// <param name="model">What the weights are of.</param>
     /// <param name="cancellationToken">Gives up.</param>
+    /// <param name="calibration">What is known of the layers' inputs; null for nothing.</param>
     /// <exception cref="CheckpointException">The weights cannot be quantised.</exception>
     public static QuantisedWeights Load(
         QuantisedCache cache, string scheme, IEnumerable<WeightUse> uses, IReadOnlyDictionary<string, StoredTensor> tensors,
-        IReadOnlyDictionary<string, LoraDelta> deltas, string model, CancellationToken cancellationToken)
+        IReadOnlyDictionary<string, LoraDelta> deltas, string model, CancellationToken cancellationToken, CalibrationData? calibration = null)
     {
-        var wanted = uses.DistinctBy(use => use.Initializer).Select(use => new QuantisedTensor(
+        IReadOnlyList<QuantisedTensor> wanted = uses.DistinctBy(use => use.Initializer).Select(use => new QuantisedTensor(
             use.Initializer, tensors[use.StoredName], deltas.GetValueOrDefault(use.StoredName), use.Part, use.Shape)
         {
+            StoredName = use.StoredName,
             Gain = use.InputNorm is { } norm ? tensors[norm.Gain] : null,
             Shift = use.InputNorm?.Shift is { } shift ? tensors[shift] : null,
         }).ToList();
+        wanted = calibration?.ApplyTo(wanted) ?? wanted;
+        bool isCalibrated = wanted.Any(tensor => tensor.Columns is not null || tensor.MeanSquares is not null);
         var anyFile = tensors.Values.First().File;
         try
         {
             var file = cache.Open(scheme, wanted, model, cancellationToken);
-            return new QuantisedWeights(file, anyFile) { Warning = OutOfRange(file.Metadata.GetValueOrDefault(QuantisedCache.OutOfRange))?.TrimStart() };
+            return new QuantisedWeights(file, anyFile)
+            {
+                IsCalibrated = isCalibrated,
+                Warning = OutOfRange(file.Metadata.GetValueOrDefault(QuantisedCache.OutOfRange))?.TrimStart(),
+            };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             var weights = new QuantisedWeights(null, anyFile)
             {
+                IsCalibrated = isCalibrated,
                 Warning = $"The quantised weights were made in memory, and will be made again at every load, since the cache folder \"{cache.Folder}\" "
                     + $"cannot be written: {e.Message} Make it writable, or name another by the environment variable {QuantisedCache.Variable}."
                     + OutOfRange(Float16Numbers.Report(wanted, cancellationToken)),
@@ -66,6 +78,13 @@ internal sealed class QuantisedWeights : WeightSource
             }
         }
     }
+
+    /// <summary>All weights of a checkpoint as they are in floating point: what a calibration belongs to.</summary>
+    public static IReadOnlyList<QuantisedTensor> InFloat(IReadOnlyDictionary<string, StoredTensor> tensors, IReadOnlyDictionary<string, LoraDelta> deltas) =>
+    [
+        .. tensors.OrderBy(tensor => tensor.Key, StringComparer.Ordinal).Select(tensor => new QuantisedTensor(
+            tensor.Key, tensor.Value, deltas.GetValueOrDefault(tensor.Key), WeightPart.Float32, [.. tensor.Value.Shape]) { StoredName = tensor.Key }),
+    ];
 
     static string? OutOfRange(string? report) => report is null ? null
         : $" {report}, lie beyond the range of FP16 (65504) and were set to its end: captions may differ from those of the checkpoint's own precision.";

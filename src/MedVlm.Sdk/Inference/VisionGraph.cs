@@ -35,10 +35,11 @@ internal static class VisionGraph
     /// <param name="slot">The caption's slot.</param>
     /// <param name="runOptions">Carries the request to end a run early.</param>
     /// <param name="cancellationToken">Ends the work between two runs.</param>
+    /// <param name="bindMore">Binds what the graph has beside its own inputs and outputs; null for nothing.</param>
     /// <returns>Image features of all runs, [features, width].</returns>
     public static float[] Run(
         GraphSession vision, ModelFamily family, IReadOnlyList<VisionRun> runs, KvCache? cross, int slot, RunOptions runOptions,
-        CancellationToken cancellationToken)
+        CancellationToken cancellationToken, Action<OrtIoBinding>? bindMore = null)
     {
         int width = family.FeatureWidth, filled = 0;
         var features = new float[runs.Sum(run => run.Features) * width];
@@ -60,6 +61,7 @@ internal static class VisionGraph
                     binding.BindOutput(DecoderGraph.CrossValue(layer), Keep(cross.Values(layer, slot, 1)));
                 }
 
+                bindMore?.Invoke(binding);
                 vision.Session.RunWithBinding(runOptions, binding);
                 filled += place.Length;
             }

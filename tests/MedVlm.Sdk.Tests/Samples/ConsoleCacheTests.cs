@@ -21,6 +21,25 @@ public sealed class ConsoleCacheTests
         Assert.Empty(new QuantisedCache(cache).Files());
     }
 
+    [Fact]
+    public async Task A_calibration_is_made_listed_used_and_cleared()
+    {
+        using var folder = new TemporaryFolder();
+        var (cache, images) = (folder.File("cache"), folder.File("images"));
+        foreach (var image in (string[])["01-chest-xray-clear.jpg", "07-head-ct.png"])
+            folder.Write(Path.Combine("images", image), File.ReadAllBytes(Path.Combine(TestFolders.Phantoms, image)));
+
+        var report = await RunAsync(cache, "calibrate", "--images", images);
+
+        Assert.Contains("Running the model in FP32 on 2 images", report, StringComparison.Ordinal);
+        Assert.Contains(" of 50 groups of layers are smoothed in INT8, ", report, StringComparison.Ordinal);
+        Assert.Contains("lm_head", report, StringComparison.Ordinal);
+        Assert.Contains("Calibrated model", await RunAsync(cache, "cache", "list"), StringComparison.Ordinal);
+        Assert.Contains("(2 images)", await RunAsync(cache, "doctor"), StringComparison.Ordinal);
+        await RunAsync(cache, "cache", "clear");
+        Assert.DoesNotContain("Calibrated model", await RunAsync(cache, "cache", "list"), StringComparison.Ordinal);
+    }
+
     static async Task<string> RunAsync(string cache, params string[] arguments)
     {
         var start = new System.Diagnostics.ProcessStartInfo("dotnet", [typeof(MedVlm.ConsoleSample.Terminal).Assembly.Location, .. arguments])

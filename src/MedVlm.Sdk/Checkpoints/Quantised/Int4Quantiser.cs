@@ -49,6 +49,18 @@ internal static class Int4Quantiser
         return true;
     }
 
+    /// <summary>A row of weights as the numbers give it back.</summary>
+    public static void Dequantise(ReadOnlySpan<byte> values, ReadOnlySpan<float> scales, ReadOnlySpan<byte> zeroPoints, Span<float> weights)
+    {
+        for (int i = 0; i < weights.Length; i++)
+        {
+            int block = i / BlockSize;
+            weights[i] = (Half(values[i / 2], i) - Half(zeroPoints[block / 2], block)) * scales[block];
+        }
+
+        static int Half(byte pair, int index) => index % 2 == 0 ? pair & 15 : pair >> 4;
+    }
+
     /// <summary>Of the block's largest; all alike where that says nothing.</summary>
     static void Share(ReadOnlySpan<float> errorWeights, Span<float> shares)
     {

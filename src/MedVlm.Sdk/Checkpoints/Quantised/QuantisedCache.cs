@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -10,8 +11,8 @@ namespace MedVlm.Checkpoints.Quantised;
 /// its name only when it is whole, whatever happens before: it is written under another name, flushed to the disk and renamed.
 /// </summary>
 /// <remarks>
-/// A file's name is a hash over the content of the checkpoint's files (and the adapter's), the scheme, and the names and shapes of all
-/// tensors. The content of a file is hashed once; the result is kept under its path, size and time of change, as build systems do. That
+/// A file's name is a hash over the content of the checkpoint's files (and the adapter's), the scheme, the names and shapes of all
+/// tensors, and what a calibration adds to them. A calibration lies beside them, under a name made in the same way. The content of a file is hashed once; the result is kept under its path, size and time of change, as build systems do. That
 /// holds for the checkpoint's files, and for the cache's own, which are compared with their checksum at each load.
 /// Several processes may do the same at once: each writes a file of its own, and the last to be renamed stays.
 /// </remarks>
@@ -23,10 +24,12 @@ internal sealed class QuantisedCache(string folder)
     public const string Extension = ".safetensors";
 
     /// <summary>Keys of a file's metadata.</summary>
-    public const string Model = "model", Scheme = "scheme", OutOfRange = "beyond_float16";
+    public const string Model = "model", Scheme = "scheme", OutOfRange = "beyond_float16", CalibrationImages = "calibration_images";
 
     // Raised with every change of the numbers or of the layout.
     const string Version = "2";
+
+    const string CalibrationScheme = "calibration", CalibrationVersion = "1", CalibrationEnding = $"-{CalibrationScheme}-v{CalibrationVersion}{Extension}";
 
     const string TemporaryExtension = ".tmp", HashExtension = ".hash";
 
@@ -56,19 +59,75 @@ internal sealed class QuantisedCache(string folder)
     {
         Directory.CreateDirectory(Folder);
         RemoveStale();
-        var key = Key(scheme, tensors, cancellationToken);
+        var key = Key(Version, scheme, tensors, cancellationToken);
         var path = Path.Combine(Folder, $"{key}-{scheme}-v{Version}{Extension}");
         if (TryOpen(path, tensors, cancellationToken) is { } file)
             return file;
 
-        var temporary = Path.Combine(Folder, $"{key}.{Guid.NewGuid():N}{TemporaryExtension}");
         var metadata = new Dictionary<string, string> { ["format"] = "medvlm-quantised", [Scheme] = scheme, [Model] = model };
         if (Float16Numbers.Report(tensors, cancellationToken) is { } report)
             metadata[OutOfRange] = report;
+        Write(path, stream => QuantisedFile.Write(stream, tensors, metadata, cancellationToken));
+        return QuantisedFile.Open(path, tensors, start => ContentOf(path, start, cancellationToken));
+    }
+
+    /// <summary>Keeps a calibration, in place of an earlier one of the same weights.</summary>
+    /// <param name="calibration">What is to be kept.</param>
+    /// <param name="weights">The checkpoint's tensors, adapter included, as they are in floating point.</param>
+    /// <param name="model">What it is of, for whoever lists the cache.</param>
+    /// <param name="images">Images that it was made on.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>Path of the file.</returns>
+    /// <exception cref="IOException">The folder cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder must not be written.</exception>
+    public string WriteCalibration(CalibrationData calibration, IReadOnlyList<QuantisedTensor> weights, string model, int images, CancellationToken cancellationToken)
+    {
+        Directory.CreateDirectory(Folder);
+        RemoveStale();
+        var path = CalibrationPath(weights, cancellationToken);
+        var metadata = new Dictionary<string, string>
+        {
+            ["format"] = "medvlm-calibration", [Model] = model, [CalibrationImages] = images.ToString(CultureInfo.InvariantCulture),
+        };
+        Write(path, stream => QuantisedFile.Write(stream, calibration.ToVectors(), metadata, cancellationToken));
+        return path;
+    }
+
+    /// <summary>The calibration of these weights.</summary>
+    /// <param name="weights">The checkpoint's tensors, adapter included, as they are in floating point.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>The calibration, null where there is none; and what is wrong with a file that is there, null for nothing.</returns>
+    public (CalibrationData? Calibration, string? Fault) ReadCalibration(IReadOnlyList<QuantisedTensor> weights, CancellationToken cancellationToken)
+    {
+        if (!Directory.Exists(Folder) || !Directory.EnumerateFiles(Folder, $"*{CalibrationEnding}").Any())
+            return (null, null);   // without hashing the checkpoint
+
+        var path = CalibrationPath(weights, cancellationToken);
+        if (!File.Exists(path))
+            return (null, null);
+        try
+        {
+            using var file = SafetensorsFile.Open(path);
+            if (QuantisedFile.IsWhole(file, start => ContentOf(path, start, cancellationToken))
+                && CalibrationData.Read(file, weights.ToDictionary(weight => weight.StoredName, weight => weight.Source)) is { } calibration)
+                return (calibration, null);
+        }
+        catch (CheckpointException)
+        { }
+        return (null, $"The calibration in {Fault.Quote(path)} is damaged, and the weights were quantised without it: calibrate again, or delete the file.");
+    }
+
+    string CalibrationPath(IReadOnlyList<QuantisedTensor> weights, CancellationToken cancellationToken) =>
+        Path.Combine(Folder, Key(CalibrationVersion, CalibrationScheme, weights, cancellationToken) + CalibrationEnding);
+
+    /// <summary>Writes a file under another name, and renames it when it is whole.</summary>
+    void Write(string path, Action<FileStream> content)
+    {
+        var temporary = Path.Combine(Folder, $"{Path.GetFileNameWithoutExtension(path)}.{Guid.NewGuid():N}{TemporaryExtension}");
         try
         {
             using (var stream = CreateFile(temporary))
-                QuantisedFile.Write(stream, tensors, metadata, cancellationToken);
+                content(stream);
             Rename(temporary, path);
         }
         catch
@@ -76,7 +135,6 @@ internal sealed class QuantisedCache(string folder)
             Delete(temporary);
             throw;
         }
-        return QuantisedFile.Open(path, tensors, start => ContentOf(path, start, cancellationToken));
     }
 
     /// <summary>The finished files.</summary>
@@ -154,10 +212,10 @@ internal sealed class QuantisedCache(string folder)
         }
     }
 
-    string Key(string scheme, IReadOnlyList<QuantisedTensor> tensors, CancellationToken cancellationToken)
+    string Key(string version, string scheme, IReadOnlyList<QuantisedTensor> tensors, CancellationToken cancellationToken)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Add(Version);
+        Add(version);
         Add(scheme);
         var files = new Dictionary<SafetensorsFile, string>();
         foreach (var tensor in tensors)
@@ -175,6 +233,12 @@ internal sealed class QuantisedCache(string folder)
             foreach (var norm in (StoredTensor?[])[tensor.Gain, tensor.Shift])
                 if (norm is not null)
                     AddStored(norm);
+            foreach (var (kind, values) in ((string, float[]?)[])[("columns", tensor.Columns), ("rows", tensor.Rows), ("mean squares", tensor.MeanSquares)])
+                if (values is not null)
+                {
+                    Add(kind);
+                    Add(Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes<float>(values))));
+                }
         }
         return Convert.ToHexStringLower(hash.GetHashAndReset())[..32];
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
@@ -26,29 +27,49 @@ internal static class QuantisedFile
     public static void Write(
         FileStream file, IReadOnlyList<QuantisedTensor> tensors, IReadOnlyDictionary<string, string> metadata, CancellationToken cancellationToken)
     {
-        var ordered = Order(tensors);
-        var header = Header(ordered, metadata, s_noChecksum);
+        var ordered = tensors.OrderByDescending(tensor => tensor.Part.Dtype.Bits).ToList();   // the widest first: then each lies at a multiple of its size
         var places = new Dictionary<string, long>();
-        long end = header.Length;
+        long end = 0;
         foreach (var tensor in ordered)
         {
             places.Add(tensor.Name, end);
             end += tensor.Length;
         }
 
-        file.SetLength(end);   // fails here where the disk is full, on systems that can tell
-        file.Write(header);
-        Quantiser.Make(tensors, (tensor, bytes) =>
+        Write(file, [.. ordered.Select(tensor => (tensor.Name, tensor.Part.Dtype, tensor.Shape, tensor.Length))], metadata, start => Quantiser.Make(tensors, (tensor, bytes) =>
         {
             using (bytes)
-                Write(file, places[tensor.Name], bytes, cancellationToken);
-        }, cancellationToken);
+                Write(file, start + places[tensor.Name], bytes, cancellationToken);
+        }, cancellationToken), cancellationToken);
+    }
+
+    /// <summary>Writes a file of vectors.</summary>
+    /// <inheritdoc cref="Write(FileStream, IReadOnlyList{QuantisedTensor}, IReadOnlyDictionary{string, string}, CancellationToken)"/>
+    public static void Write(
+        FileStream file, IReadOnlyList<(string Name, float[] Values)> vectors, IReadOnlyDictionary<string, string> metadata, CancellationToken cancellationToken) =>
+        Write(
+            file, [.. vectors.Select(vector => (vector.Name, TensorDtype.F32, new long[] { vector.Values.Length }, (long)vector.Values.Length * sizeof(float)))], metadata,
+            start =>
+            {
+                file.Position = start;
+                foreach (var (_, values) in vectors)
+                    file.Write(MemoryMarshal.AsBytes<float>(values));
+            }, cancellationToken);
+
+    static void Write(
+        FileStream file, IReadOnlyList<(string Name, TensorDtype Dtype, long[] Shape, long Length)> tensors, IReadOnlyDictionary<string, string> metadata,
+        Action<long> writeData, CancellationToken cancellationToken)
+    {
+        var header = Header(tensors, metadata, s_noChecksum);
+        file.SetLength(header.Length + tensors.Sum(tensor => tensor.Length));   // fails here where the disk is full, on systems that can tell
+        file.Write(header);
+        writeData(header.Length);
 
         // Read back from the file: what the checksum covers is what the system has taken.
         file.Flush();
         var checksum = ContentHash.Of(file.SafeFileHandle, header.Length, cancellationToken);
         file.Position = 0;
-        file.Write(Header(ordered, metadata, checksum));
+        file.Write(Header(tensors, metadata, checksum));
         file.Flush(flushToDisk: true);
     }
 
@@ -68,8 +89,7 @@ internal static class QuantisedFile
             if (file.Tensors.Count != tensors.Count)
                 throw Damaged("holds tensors that were not written");
 
-            long start = file.Tensors.Count == 0 ? file.FileLength : file.Tensors.Values.Min(tensor => tensor.Offset);
-            if (contentFrom(start) != file.Metadata.GetValueOrDefault(Checksum))
+            if (!IsWhole(file, contentFrom))
                 throw Damaged("does not have the content that it was written with");
             return file;
         }
@@ -80,6 +100,15 @@ internal static class QuantisedFile
         }
 
         CheckpointException Damaged(string what) => new($"{Path.GetFileName(path)}: the file of the cache {what}.");
+    }
+
+    /// <summary>Whether a file's data have the checksum that they were written with.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="contentFrom">Hash of the file's content from a place to its end.</param>
+    public static bool IsWhole(SafetensorsFile file, Func<long, string> contentFrom)
+    {
+        long start = file.Tensors.Count == 0 ? file.FileLength : file.Tensors.Values.Min(tensor => tensor.Offset);
+        return contentFrom(start) == file.Metadata.GetValueOrDefault(Checksum);
     }
 
     static unsafe void Write(FileStream file, long place, NativeBuffer bytes, CancellationToken cancellationToken)
@@ -93,10 +122,8 @@ internal static class QuantisedFile
         }
     }
 
-    /// <summary>The widest first: then each lies at a multiple of its size.</summary>
-    static List<QuantisedTensor> Order(IReadOnlyList<QuantisedTensor> tensors) => [.. tensors.OrderByDescending(tensor => tensor.Part.Dtype.Bits)];
-
-    static byte[] Header(IReadOnlyList<QuantisedTensor> tensors, IReadOnlyDictionary<string, string> metadata, string checksum)
+    static byte[] Header(
+        IReadOnlyList<(string Name, TensorDtype Dtype, long[] Shape, long Length)> tensors, IReadOnlyDictionary<string, string> metadata, string checksum)
     {
         using var json = new MemoryStream();
         using (var writer = new Utf8JsonWriter(json, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
@@ -112,7 +139,7 @@ internal static class QuantisedFile
             foreach (var tensor in tensors)
             {
                 writer.WriteStartObject(tensor.Name);
-                writer.WriteString("dtype", tensor.Part.Dtype.StoredName);
+                writer.WriteString("dtype", tensor.Dtype.StoredName);
                 writer.WriteStartArray("shape");
                 foreach (long size in tensor.Shape)
                     writer.WriteNumberValue(size);

@@ -21,24 +21,23 @@ internal static unsafe class Quantiser
             var parts = group.ToDictionary(tensor => tensor.Part, tensor => (Tensor: tensor, Bytes: new NativeBuffer((nuint)tensor.Length)));
             try
             {
-                var (source, delta) = (group.Key.Source, group.First().Delta);
+                var tensor = group.First();
                 switch (group.Key.Item2)
                 {
                     case WeightPart.Int8:
-                        Int8(source, delta, (sbyte*)Data(WeightPart.Int8), (float*)Data(WeightPart.Int8Scale), cancellationToken);
+                        Int8(tensor, (sbyte*)Data(WeightPart.Int8), (float*)Data(WeightPart.Int8Scale), cancellationToken);
                         break;
                     case WeightPart.Int4:
-                        Int4(source, delta, ErrorWeights(group.First()), Data(WeightPart.Int4), parts, Data(WeightPart.Int4ZeroPoint), cancellationToken);
+                        Int4(tensor, ErrorWeights(tensor), Data(WeightPart.Int4), parts, Data(WeightPart.Int4ZeroPoint), cancellationToken);
                         break;
                     case WeightPart.Int8Blocks:
-                        Int8Blocks(source, delta, Data(WeightPart.Int8Blocks), (Half*)Data(WeightPart.Int8BlockScale), cancellationToken);
+                        Int8Blocks(tensor, Data(WeightPart.Int8Blocks), (Half*)Data(WeightPart.Int8BlockScale), cancellationToken);
                         break;
                     case WeightPart.Float16:
-                        Float16(source, delta, (Half*)Data(WeightPart.Float16), cancellationToken);
+                        Float16(tensor, (Half*)Data(WeightPart.Float16), cancellationToken);
                         break;
                     default:
-                        Widen.ToFloat32(source, (float*)Data(WeightPart.Float32));
-                        delta?.Rows().AddTo(0, source.Shape[0], (float*)Data(WeightPart.Float32));
+                        Float32(tensor, (float*)Data(WeightPart.Float32));
                         break;
                 }
             }
@@ -48,8 +47,8 @@ internal static unsafe class Quantiser
                     bytes.Dispose();
                 throw;
             }
-            foreach (var (tensor, bytes) in parts.Values)
-                take(tensor, bytes);
+            foreach (var (part, bytes) in parts.Values)
+                take(part, bytes);
 
             byte* Data(WeightPart part) => parts[part].Bytes.Data;
         }
@@ -64,10 +63,10 @@ internal static unsafe class Quantiser
         _ => part,
     };
 
-    static void Int8(StoredTensor source, LoraDelta? delta, sbyte* values, float* scales, CancellationToken cancellationToken)
+    static void Int8(QuantisedTensor tensor, sbyte* values, float* scales, CancellationToken cancellationToken)
     {
-        long outputs = source.Shape[0];
-        ForRows(source, delta, (first, rows, weights) =>
+        long outputs = tensor.Source.Shape[0];
+        ForRows(tensor, (first, rows, weights) =>
         {
             int inputs = weights.Length / rows;
             var numbers = new sbyte[weights.Length];
@@ -86,11 +85,11 @@ internal static unsafe class Quantiser
     }
 
     /// <summary>Each block of 32 with a scale of its own. What fills up the last block of a row means zero.</summary>
-    static void Int8Blocks(StoredTensor source, LoraDelta? delta, byte* values, Half* scales, CancellationToken cancellationToken)
+    static void Int8Blocks(QuantisedTensor tensor, byte* values, Half* scales, CancellationToken cancellationToken)
     {
         const int Size = Int4Quantiser.BlockSize, Zero = 128;
-        int blocks = (int)Int4Quantiser.Blocks(source.Elements / source.Shape[0]);
-        ForRows(source, delta, (first, rows, weights) =>
+        int blocks = (int)Int4Quantiser.Blocks(Inputs(tensor.Source));
+        ForRows(tensor, (first, rows, weights) =>
         {
             int inputs = weights.Length / rows;
             Span<sbyte> numbers = stackalloc sbyte[Size];
@@ -111,19 +110,32 @@ internal static unsafe class Quantiser
         }, cancellationToken);
     }
 
-    static void Float16(StoredTensor source, LoraDelta? delta, Half* values, CancellationToken cancellationToken) =>
-        ForRows(source, delta, (first, rows, weights) =>
+    static void Float32(QuantisedTensor tensor, float* values)
+    {
+        var (source, rows) = (tensor.Source, tensor.Source.Shape is [var outputs, ..] ? outputs : 1);
+        Widen.ToFloat32(source, values);
+        tensor.Delta?.Rows().AddTo(0, rows, values);
+        if (tensor.Columns is not null || tensor.Rows is not null)
+            for (long row = 0; row < rows; row++)
+                Fold(tensor, row, 1, new Span<float>(values + row * Inputs(source), (int)Inputs(source)));
+    }
+
+    static void Float16(QuantisedTensor tensor, Half* values, CancellationToken cancellationToken) =>
+        ForRows(tensor, (first, rows, weights) =>
         {
             Float16Numbers.Convert(weights, new Span<Half>(values + first * (weights.Length / rows), weights.Length));
             return true;
         }, cancellationToken);
 
     /// <summary>
-    /// What the errors of each input's weights count: the mean square of the input, as far as it is known. A norm makes channels of mean square
-    /// gain² + shift² (docs/precision.md). Empty where nothing is known.
+    /// What the errors of each input's weights count: the mean square of the input, as measured or else as far as it is known. A norm makes channels
+    /// of mean square gain² + shift² (docs/precision.md). Empty where nothing is known.
     /// </summary>
-    static float[] ErrorWeights(QuantisedTensor tensor)
+    public static float[] ErrorWeights(QuantisedTensor tensor)
     {
+        if (tensor.MeanSquares is not null)
+            return tensor.MeanSquares;
+
         var weights = new float[tensor.Gain?.Elements ?? 0];
         var numbers = new float[weights.Length];
         foreach (var norm in (StoredTensor?[])[tensor.Gain, tensor.Shift])
@@ -138,14 +150,14 @@ internal static unsafe class Quantiser
     }
 
     static void Int4(
-        StoredTensor source, LoraDelta? delta, float[] errorWeights, byte* values, Dictionary<WeightPart, (QuantisedTensor, NativeBuffer Bytes)> parts, byte* zeroPoints,
+        QuantisedTensor tensor, float[] errorWeights, byte* values, Dictionary<WeightPart, (QuantisedTensor, NativeBuffer Bytes)> parts, byte* zeroPoints,
         CancellationToken cancellationToken)
     {
         var (single, half) = (parts.GetValueOrDefault(WeightPart.Int4Scale).Bytes, parts.GetValueOrDefault(WeightPart.Int4Scale16).Bytes);
         int count = (int)(single is null ? half!.Length / (nuint)sizeof(Half) : single.Length / sizeof(float));
         using var scratch = single is null ? new NativeBuffer((nuint)count * sizeof(float)) : null;
         var scales = (float*)(single ?? scratch)!.Data;
-        Int4(source, delta, errorWeights, values, scales, zeroPoints, cancellationToken);
+        Int4(tensor, errorWeights, values, scales, zeroPoints, cancellationToken);
 
         // The numbers are chosen for scales in FP32; narrowing moves a scale by 1/2048 of itself at most, a 130th of a step of the numbers.
         if (half is not null)
@@ -153,10 +165,10 @@ internal static unsafe class Quantiser
     }
 
     static void Int4(
-        StoredTensor source, LoraDelta? delta, float[] errorWeights, byte* values, float* scales, byte* zeroPoints, CancellationToken cancellationToken)
+        QuantisedTensor tensor, float[] errorWeights, byte* values, float* scales, byte* zeroPoints, CancellationToken cancellationToken)
     {
-        int blocks = (int)Int4Quantiser.Blocks(source.Elements / source.Shape[0]), bytes = blocks * Int4Quantiser.BlockBytes, halves = (blocks + 1) / 2;
-        ForRows(source, delta, (first, rows, weights) =>
+        int blocks = (int)Int4Quantiser.Blocks(Inputs(tensor.Source)), bytes = blocks * Int4Quantiser.BlockBytes, halves = (blocks + 1) / 2;
+        ForRows(tensor, (first, rows, weights) =>
         {
             int inputs = weights.Length / rows;
             for (int row = 0; row < rows; row++)
@@ -168,12 +180,35 @@ internal static unsafe class Quantiser
         }, cancellationToken);
     }
 
-    /// <returns>False where a weight is not finite.</returns>
-    delegate bool RowWork(long first, int rows, ReadOnlySpan<float> weights);
+    /// <summary>Weights of an output: elements of a row.</summary>
+    static long Inputs(StoredTensor source) => source.Shape is [var rows, ..] ? source.Elements / rows : source.Elements;
 
-    static void ForRows(StoredTensor source, LoraDelta? delta, RowWork work, CancellationToken cancellationToken)
+    /// <summary>Multiplies columns and divides rows, where a calibration asks for it.</summary>
+    static void Fold(QuantisedTensor tensor, long first, int rows, Span<float> weights)
     {
-        long outputs = source.Shape is [var rows, ..] ? rows : 1, inputs = source.Elements / outputs;
+        int inputs = weights.Length / rows;
+        for (int i = 0; i < rows; i++)
+        {
+            var row = weights.Slice(i * inputs, inputs);
+            if (tensor.Columns is { } columns)
+                TensorPrimitives.Multiply(row, columns, row);
+            if (tensor.Rows is { } divisors)
+                TensorPrimitives.Divide(row, divisors[first + i], row);
+        }
+    }
+
+    /// <param name="first">The first row.</param>
+    /// <param name="rows">How many.</param>
+    /// <param name="weights">Their weights, adapter and factors included.</param>
+    /// <returns>False where a weight is not finite.</returns>
+    public delegate bool RowWork(long first, int rows, ReadOnlySpan<float> weights);
+
+    /// <summary>Hands the rows of a weight out, some at a time, on all cores.</summary>
+    /// <exception cref="CheckpointException">A weight is not finite, or of a type that is not read.</exception>
+    public static void ForRows(QuantisedTensor tensor, RowWork work, CancellationToken cancellationToken)
+    {
+        var (source, delta) = (tensor.Source, tensor.Delta);
+        long outputs = source.Shape is [var rows, ..] ? rows : 1, inputs = Inputs(source);
         var added = delta?.Rows();
         bool finite = true;
         Widen.CheckType(source);
@@ -187,6 +222,8 @@ internal static unsafe class Quantiser
                 Widen.ToFloat32(source, first * inputs, weights.AsSpan(0, (int)(count * inputs)));
                 fixed (float* start = weights)
                     added?.AddTo(first, count, start);
+                if (tensor.Columns is not null || tensor.Rows is not null)
+                    Fold(tensor, first, count, weights.AsSpan(0, (int)(count * inputs)));
                 if (!work(first, count, weights.AsSpan(0, (int)(count * inputs))))
                 {
                     Volatile.Write(ref finite, false);
