@@ -107,6 +107,10 @@ internal sealed class Calibrator : IDisposable
         {
             throw new OperationCanceledException(cancellationToken);
         }
+        finally
+        {
+            inputs.WithoutImages();
+        }
     }
 
     void Prefill(
