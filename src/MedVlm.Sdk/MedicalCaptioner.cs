@@ -389,30 +389,35 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var family = _model.Family;
         var inputs = family.Prepare(images, options.Prompt ?? _metadata.DefaultPrompt, options);
 
-        int features = inputs.Vision.Sum(run => run.Features), placeholders = inputs.PromptIds.Count(family.IsPlaceholder);
-        if (features != placeholders && family.Shape.CrossLength == 0)
+        try
+        {
+            int features = inputs.Vision.Sum(run => run.Features), placeholders = inputs.PromptIds.Count(family.IsPlaceholder);
+            if (features != placeholders && family.Shape.CrossLength == 0)
+                throw new CheckpointException(
+                    $"The prompt has {placeholders} placeholder tokens for {features} image features: tokenizer.json and config.json "
+                    + "(image_token_id) are of different models. Take both from one revision.");
+
+            // Beside a GPU the host has time to make the values ahead; on a CPU the tower would wait for the same cores.
+            if (_model.Plan!.Device.Kind != DeviceKind.Cpu)
+                inputs = inputs.Made();
+
+            // The last token of a caption is never taken in.
+            int room = family.MaxPositions - inputs.PromptIds.Length, maxNewTokens = options.MaxNewTokens > room ? room + 1 : options.MaxNewTokens;
+            return new Generation(
+                inputs, SettingsOf(options), maxNewTokens, new CaptionText(new StreamingDetokenizer(family.Tokenizer), options.StopSequences),
+                cancellationToken)
+            {
+                Caller = caller,
+                Place = place,
+                ImageKey = _engine.VisionCache.IsOn ? ImageKey.Of(images, options.ImageDetail) : null,
+                Trace = trace,
+            };
+        }
+        catch
         {
             inputs.WithoutImages();
-            throw new CheckpointException(
-                $"The prompt has {placeholders} placeholder tokens for {features} image features: tokenizer.json and config.json "
-                + "(image_token_id) are of different models. Take both from one revision.");
+            throw;
         }
-
-        // Beside a GPU the host has time to make the values ahead; on a CPU the tower would wait for the same cores.
-        if (_model.Plan!.Device.Kind != DeviceKind.Cpu)
-            inputs = inputs.Made();
-
-        // The last token of a caption is never taken in.
-        int room = family.MaxPositions - inputs.PromptIds.Length, maxNewTokens = options.MaxNewTokens > room ? room + 1 : options.MaxNewTokens;
-        return new Generation(
-            inputs, SettingsOf(options), maxNewTokens, new CaptionText(new StreamingDetokenizer(family.Tokenizer), options.StopSequences),
-            cancellationToken)
-        {
-            Caller = caller,
-            Place = place,
-            ImageKey = _engine.VisionCache.IsOn ? ImageKey.Of(images, options.ImageDetail) : null,
-            Trace = trace,
-        };
     }
 
     SamplingSettings SettingsOf(CaptionOptions options) => new(

@@ -179,7 +179,7 @@ internal sealed class Engine : IAsyncDisposable
                 _hooks.BeforeRun?.Invoke("prefill", Running + 1);
                 _slots[free] = Prefill(generation, free);
             }
-            catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && _slotLimit > 1)
+            catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && MayFitAlone)
             {
                 if (idle)
                     PrefillAlone(generation);
@@ -205,6 +205,9 @@ internal sealed class Engine : IAsyncDisposable
         if (_vision.TryAgain() && slots == _slotLimit)
             GiveUpSlots(slots);
     }
+
+    /// <summary>Whether there is memory to be had by fewer slots: the cache may still be one for more than are left.</summary>
+    bool MayFitAlone => _slotLimit > 1 || _cache?.Slots > 1;
 
     /// <summary>A caption's turn comes when nothing runs any more.</summary>
     /// <param name="generation">The caption.</param>
@@ -366,7 +369,7 @@ internal sealed class Engine : IAsyncDisposable
                     _hooks.BeforeRun?.Invoke("start over", Running);
                     _slots[row] = StartOver(slot.Generation, row);
                 }
-                catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && _slotLimit > 1)
+                catch (Exception e) when (EngineErrors.IsOutOfMemory(e) && MayFitAlone)
                 {
                     // It takes in all that it has written so far when its turn comes.
                     WaitForAll(slot.Generation, lacksMemory: true);

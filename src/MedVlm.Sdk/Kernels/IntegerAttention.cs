@@ -266,7 +266,7 @@ internal static unsafe class IntegerAttention
             if (i < first || i + 2 * Lanes > end)
                 weight &= Vector512.Create(Seen(i, first, end), Seen(i + Lanes, first, end));
             sum += weight;
-            Avx512F.ConvertToVector256Int16(Avx512F.ConvertToVector512Int32(weight * Vector512.Load(valueScales + i))).Store(weights + i);
+            Avx512F.ConvertToVector256Int16WithSaturation(Avx512F.ConvertToVector512Int32(weight * Vector512.Load(valueScales + i))).Store(weights + i);
         }
         return Vector512.Sum(sum);
     }

@@ -128,15 +128,21 @@ internal sealed record ModelInputs(IReadOnlyList<VisionRun> Vision, int[] Prompt
     /// <summary>The same with all numbers made, and the pixels given back.</summary>
     public ModelInputs Made()
     {
-        List<VisionRun> made = [.. Vision.Select(run => run.Made())];
-        return WithoutImages() with { Vision = made };
+        try
+        {
+            return this with { Vision = [.. Vision.Select(run => run.Made())] };
+        }
+        finally
+        {
+            WithoutImages();
+        }
     }
 
     /// <summary>The same without the images, whose memory is given back.</summary>
     public ModelInputs WithoutImages()
     {
-        foreach (var tensor in Vision.SelectMany(run => run.Inputs.Values))
-            tensor.Dispose();
+        foreach (var run in Vision)
+            run.Dispose();
         return this with { Vision = [] };
     }
 }
@@ -144,13 +150,37 @@ internal sealed record ModelInputs(IReadOnlyList<VisionRun> Vision, int[] Prompt
 /// <summary>One run of the vision graph.</summary>
 /// <param name="Inputs">The graph's inputs by name.</param>
 /// <param name="Features">Image features that the run gives.</param>
-internal sealed record VisionRun(IReadOnlyDictionary<string, HostTensor> Inputs, int Features)
+internal sealed record VisionRun(IReadOnlyDictionary<string, HostTensor> Inputs, int Features) : IDisposable
 {
+    /// <summary>Makes runs one after another; if one cannot be made, those before it give their pixels back.</summary>
+    /// <param name="make">Adds them to the list.</param>
+    public static List<VisionRun> MakeAll(Action<List<VisionRun>> make)
+    {
+        var runs = new List<VisionRun>();
+        try
+        {
+            make(runs);
+            return runs;
+        }
+        catch
+        {
+            runs.ForEach(run => run.Dispose());
+            throw;
+        }
+    }
+
     /// <summary>Values that it takes in: what its workspace is proportional to.</summary>
     public long Values => Inputs.Values.Sum(tensor => tensor.Type == typeof(float) ? tensor.Length : 0);
 
     /// <summary>The same with all numbers made.</summary>
     public VisionRun Made() => this with { Inputs = Inputs.ToDictionary(input => input.Key, input => input.Value.Made()) };
+
+    /// <summary>Gives the pixels back.</summary>
+    public void Dispose()
+    {
+        foreach (var tensor in Inputs.Values)
+            tensor.Dispose();
+    }
 }
 
 /// <summary>Positions of a prompt's tokens.</summary>

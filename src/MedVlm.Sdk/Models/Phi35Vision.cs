@@ -127,16 +127,18 @@ internal sealed class Phi35Vision : ModelFamily
     public override ModelInputs Prepare(IReadOnlyList<RgbImage> images, string instruction, CaptionOptions options)
     {
         // The reference cuts the prompt at its image tags and encodes each piece as a text of its own, each with <s> in front.
-        var runs = new List<VisionRun>();
         var prompt = new List<int>();
         var piece = new PromptText().Template($"{User}\n");
-        foreach (var image in images)
+        var runs = VisionRun.MakeAll(runs =>
         {
-            var layout = HdLayout.Of(image.Width, image.Height, options.ImageDetail.MaxCrops ?? _processor.NumCrops, _tower.ImageSize);
-            runs.Add(Run(image, layout));
-            prompt.AddRange([.. _tokenizer.Start, .. piece.Encode(_tokenizer), .. Enumerable.Repeat(-runs.Count, runs[^1].Features)]);
-            piece = new PromptText().Template("\n");
-        }
+            foreach (var image in images)
+            {
+                var layout = HdLayout.Of(image.Width, image.Height, options.ImageDetail.MaxCrops ?? _processor.NumCrops, _tower.ImageSize);
+                runs.Add(Run(image, layout));
+                prompt.AddRange([.. _tokenizer.Start, .. piece.Encode(_tokenizer), .. Enumerable.Repeat(-runs.Count, runs[^1].Features)]);
+                piece = new PromptText().Template("\n");
+            }
+        });
         prompt.AddRange([.. _tokenizer.Start, .. piece.User(instruction).Template($"{End}\n{Assistant}\n").Encode(_tokenizer)]);
         return new ModelInputs(runs, [.. prompt]);
     }

@@ -59,8 +59,8 @@ internal sealed class PixelPool
         }
         catch (OutOfMemoryException)
         {
-            lock (_lock)
-                Used -= bytes;
+            Forget(taken is null ? bytes : (long)taken.Length);
+            taken?.Dispose();
             throw;
         }
     }
@@ -84,6 +84,13 @@ internal sealed class PixelPool
             _free.Add(memory);
             Trim();
         }
+    }
+
+    /// <summary>Memory that is in use no more, and that nobody gives back.</summary>
+    internal void Forget(long bytes)
+    {
+        lock (_lock)
+            Used -= bytes;
     }
 
     void Trim()
@@ -119,19 +126,18 @@ internal sealed class PixelBuffer : IDisposable
         }
     }
 
-    // What was forgotten, as when an image fails while it is made ready.
-    ~PixelBuffer() => Return();
+    // Forgotten: only counted. The memory has a finalizer of its own, perhaps in the same collection, so it must not go back into the pool.
+    ~PixelBuffer()
+    {
+        if (_memory is { } memory)
+            _pool.Forget((long)memory.Length);
+    }
 
     /// <summary>Gives the memory back, once however often it is called.</summary>
     public void Dispose()
     {
-        Return();
-        GC.SuppressFinalize(this);
-    }
-
-    void Return()
-    {
         if (Interlocked.Exchange(ref _memory, null) is { } memory)
             _pool.Return(memory);
+        GC.SuppressFinalize(this);
     }
 }

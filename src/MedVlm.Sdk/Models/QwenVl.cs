@@ -160,17 +160,15 @@ internal abstract class QwenVl : ModelFamily
     }
 
     /// <summary>Neighbouring images of one grid run together.</summary>
-    List<VisionRun> Runs(IReadOnlyList<RgbImage> images, PatchGrid[] grids)
+    List<VisionRun> Runs(IReadOnlyList<RgbImage> images, PatchGrid[] grids) => VisionRun.MakeAll(runs =>
     {
-        var runs = new List<VisionRun>();
         for (int first = 0, count; first < grids.Length; first += count)
         {
             var grid = grids[first];
             count = grids.Skip(first).Take(Math.Max(1, PatchesPerRun / grid.Patches)).TakeWhile(next => next == grid).Count();
             runs.Add(Run([.. images.Skip(first).Take(count)], grid));
         }
-        return runs;
-    }
+    });
 
     VisionRun Run(RgbImage[] images, PatchGrid grid)
     {

@@ -109,13 +109,12 @@ internal sealed class SmolVlm : ModelFamily
     /// <inheritdoc/>
     public override ModelInputs Prepare(IReadOnlyList<RgbImage> images, string instruction, CaptionOptions options)
     {
-        var runs = new List<VisionRun>();
         var prompt = new PromptText().Template($"{Start}User:");
-        foreach (var image in images)
+        var runs = VisionRun.MakeAll(runs =>
         {
-            var grid = AddRuns(image, options.ImageDetail, runs);
-            prompt.Template(Placeholders(grid));
-        }
+            foreach (var image in images)
+                prompt.Template(Placeholders(AddRuns(image, options.ImageDetail, runs)));
+        });
         prompt.User(instruction).Template($"{EndOfUtterance}\nAssistant:");
         return new ModelInputs(runs, prompt.Encode(_tokenizer));
     }

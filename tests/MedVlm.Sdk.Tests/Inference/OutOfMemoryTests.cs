@@ -36,6 +36,24 @@ public sealed class OutOfMemoryTests
         Assert.InRange(int.Parse(left, CultureInfo.InvariantCulture), (fits + 1) / 2, fits);
     }
 
+    [Fact]
+    public async Task A_prompt_that_does_not_fit_beside_captions_that_take_turns_waits_for_its_own()
+    {
+        var expected = await CaptionAsync(8, null, null);
+        int halved = 0, waited = 0;
+
+        // Steps run out of memory until one slot is left, in a cache that is still one for eight; then prompts do, unless alone.
+        var actual = await CaptionAsync(8, (running, rows) =>
+        {
+            if (rows > 1 && (running == "decode" ? halved < 3 && ++halved > 0 : running == "prefill" && halved == 3 && ++waited > 0))
+                throw new OutOfMemoryException("Tests have taken it.");
+        }, null);
+
+        Assert.Equal(expected, actual);
+        Assert.Equal(3, halved);
+        Assert.True(waited > 0);
+    }
+
     [Theory]
     [InlineData("decode"), InlineData("prefill")]
     public async Task Where_not_even_one_fits_captions_fail_and_say_why(string stage)

@@ -49,6 +49,28 @@ public sealed class PixelPoolTests
         Assert.Equal(0, pool.Used);
     }
 
+    [Fact]
+    public void Pixels_that_are_forgotten_do_not_come_back()
+    {
+        var pool = new PixelPool { MostKept = 1 << 20 };
+        Forget(pool);
+        for (int i = 0; i < 20 && pool.Used > 0; i++)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+        Assert.Equal((0, 0), (pool.Used, pool.Kept));
+        using var next = pool.Rent(1000);
+        next.Pixels.Fill(1);
+
+        [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+        static void Forget(PixelPool pool)
+        {
+            for (int i = 0; i < 10; i++)
+                pool.Rent(1000).Pixels.Clear();
+        }
+    }
+
     [Theory, InlineData(8, 8), InlineData(20, 8), InlineData(8, 20), InlineData(16, 12)]
     public void An_image_in_the_pool_is_resized_and_cut_as_any_other(int width, int height)
     {
