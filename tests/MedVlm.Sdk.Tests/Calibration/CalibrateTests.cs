@@ -135,6 +135,30 @@ public sealed class CalibrateTests
     }
 
     [Fact]
+    public async Task A_cache_that_cannot_be_written_is_told_before_the_first_image()
+    {
+        using var folder = new TemporaryFolder();
+        var full = new QuantisedCache(folder.File("cache")) { CreateFile = _ => throw new IOException("No space left on device") };
+        int read = 0;
+
+        await Assert.ThrowsAsync<IOException>(() => CalibrateAsync(new MedicalCaptionerOptions().UseTinyModel(), full, Images().Select(image =>
+        {
+            read++;
+            return image;
+        })));
+
+        Assert.Equal(0, read);
+    }
+
+    [Fact]
+    public void Out_of_memory_is_told_in_words_of_a_calibration()
+    {
+        var error = EngineErrors.OfCalibration(new OutOfMemoryException());
+
+        Assert.StartsWith("Not enough memory to run the model on an image for its calibration", Assert.IsType<InsufficientMemoryException>(error).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_stop_keeps_nothing()
     {
         using var folder = new TemporaryFolder();

@@ -71,6 +71,23 @@ internal sealed class QuantisedCache(string folder)
         return QuantisedFile.Open(path, tensors, start => ContentOf(path, start, cancellationToken));
     }
 
+    /// <summary>Creates the folder, and a file in it that is deleted at once.</summary>
+    /// <exception cref="IOException">The folder cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder must not be written.</exception>
+    public void RequireWritable()
+    {
+        Directory.CreateDirectory(Folder);
+        var temporary = Path.Combine(Folder, $"{Guid.NewGuid():N}{TemporaryExtension}");
+        try
+        {
+            CreateFile(temporary).Dispose();
+        }
+        finally
+        {
+            Delete(temporary);
+        }
+    }
+
     /// <summary>Keeps a calibration, in place of an earlier one of the same weights.</summary>
     /// <param name="calibration">What is to be kept.</param>
     /// <param name="weights">The checkpoint's tensors, adapter included, as they are in floating point.</param>

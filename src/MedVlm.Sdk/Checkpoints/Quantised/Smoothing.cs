@@ -62,7 +62,7 @@ internal static class Smoothing
         int best = Enumerable.Range(0, candidates.Count).MinBy(candidate => Mean(layer => layer.Int8(candidate, chosen)));
         if (!(Mean(layer => layer.Int8(best, chosen)) < (1 - Margin) * none))
             best = 0;
-        bool measured = Mean(layer => layer.Int4(true, chosen)) < Mean(layer => layer.Int4(false, chosen));
+        bool measured = meanSquares.All(float.IsFinite) && Mean(layer => layer.Int4(true, chosen)) < Mean(layer => layer.Int4(false, chosen));
         return new SmoothingResult(candidates[best], measured)
         {
             Int8 = Mean(layer => layer.Int8(0, reported)), Int8Calibrated = Mean(layer => layer.Int8(best, reported)),
