@@ -29,9 +29,20 @@ internal static partial class CalibrateCommand
 
     static async Task<int> CalibrateAsync(Terminal terminal, MedicalCaptionerOptions options, string folder, CancellationToken cancellationToken)
     {
-        var images = Inputs.Find([folder]).SelectMany(request => request.Images).ToList();
-        terminal.WriteLine($"Running the model in FP32 on {images.Count} images, then measuring each layer in INT8 and INT4.");
-        var report = await MedicalCaptioner.CalibrateAsync(options, images, cancellationToken: cancellationToken);
+        // Every second image chooses, the others measure. In the order of names, frontal and lateral views may take turns; shuffled, both halves have both.
+        var requests = Inputs.Find([folder]).ToArray();
+        new Random(1).Shuffle(requests);
+        terminal.WriteLine($"Running the model in FP32 on {requests.Length} images, then measuring each layer in INT8 and INT4.");
+        var done = new Done();
+        CalibrationReport report;
+        try
+        {
+            report = await MedicalCaptioner.CalibrateAsync(options, requests.Select(request => request.Images[0]), done, cancellationToken);
+        }
+        catch (ImageException e) when (done.Images < requests.Length)
+        {
+            throw new ImageException($"{requests[done.Images].Id}: {e.Message}", e);
+        }
 
         terminal.Out.Write(Table(report));
         int smoothed = report.Layers.Count(layers => layers.IsSmoothed), weighed = report.Layers.Count(layers => layers.UsesMeanSquares);
@@ -40,6 +51,14 @@ internal static partial class CalibrateCommand
             + "Errors are of outputs, on the half of the images that the choice has not seen.");
         terminal.WriteLine(report.File);
         return ExitCode.Success;
+    }
+
+    /// <summary>How many images are done, at once: which one failed is the next.</summary>
+    sealed class Done : IProgress<int>
+    {
+        public int Images { get; private set; }
+
+        public void Report(int value) => Images = value;
     }
 
     /// <summary>A line for each kind of layers: those whose names differ by numbers only.</summary>

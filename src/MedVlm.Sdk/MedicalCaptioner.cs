@@ -199,8 +199,8 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     /// the same adapter, in <see cref="Precision.Int8"/> or <see cref="Precision.Int4"/> takes it from. A captioner that is loaded already does not change.
     /// </summary>
     /// <remarks>
-    /// The model runs on the processor, in FP32 whatever the options say: it needs the memory for that. Every second image is left out of the choice and
-    /// measures its effect, which is what the report tells. A few dozen images of the kind that the model will see are enough; nothing of them is kept but
+    /// The model runs on the processor, in FP32 and in one slot whatever the options say: it needs the memory for that. Every second image, in the order given,
+    /// is left out of the choice and measures its effect, which is what the report tells: mix images of several kinds. A few dozen images of the kind that the model will see are enough; nothing of them is kept but
     /// magnitudes of channels. An earlier calibration of the same checkpoint is replaced.
     /// </remarks>
     /// <param name="options">Which model, and what it may use. Images are asked about as <see cref="MedicalCaptionerOptions.DefaultCaption"/> says.</param>
@@ -220,7 +220,11 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         ArgumentNullException.ThrowIfNull(images);
         OptionsChecks.ThrowIfInvalid(options);
         var snapshot = ModelPlanner.Snapshot(options);
-        (snapshot.Precision, snapshot.Device) = (Precision.Fp32, "cpu");
+
+        // One image at a time, in main memory: a limit that is a GPU's is none of it.
+        if (!string.Equals(snapshot.Device, "cpu", StringComparison.OrdinalIgnoreCase))
+            snapshot.MaxDeviceMemoryMiB = null;
+        (snapshot.Precision, snapshot.Device, snapshot.Slots) = (Precision.Fp32, "cpu", 1);
         return Task.Run(
             () => CalibrateAsync(snapshot, images, QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable), progress, cancellationToken), cancellationToken);
     }
@@ -229,6 +233,8 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     internal static async Task<CalibrationReport> CalibrateAsync(
         MedicalCaptionerOptions options, IEnumerable<MedicalImage> images, QuantisedCache cache, IProgress<int>? progress, CancellationToken cancellationToken)
     {
+        OnnxRuntimeEnvironment.Ensure();
+        cache.RequireWritable();   // before the long run, which would be lost without it
         using var calibrator = new Calibrator(options, cancellationToken);
         int count = 0;
         foreach (var image in images)
@@ -391,11 +397,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
 
         try
         {
-            int features = inputs.Vision.Sum(run => run.Features), placeholders = inputs.PromptIds.Count(family.IsPlaceholder);
-            if (features != placeholders && family.Shape.CrossLength == 0)
-                throw new CheckpointException(
-                    $"The prompt has {placeholders} placeholder tokens for {features} image features: tokenizer.json and config.json "
-                    + "(image_token_id) are of different models. Take both from one revision.");
+            inputs.RequirePlaceholders(family);
 
             // Beside a GPU the host has time to make the values ahead; on a CPU the tower would wait for the same cores.
             if (_model.Plan!.Device.Kind != DeviceKind.Cpu)

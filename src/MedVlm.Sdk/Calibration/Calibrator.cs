@@ -88,6 +88,7 @@ internal sealed class Calibrator : IDisposable
         using var onCancel = cancellationToken.Register(() => runOptions.Terminate = true);
         try
         {
+            inputs.RequirePlaceholders(_family);
             using var cross = _family.Shape.CrossLength > 0 ? KvCache.OfImages(_family.Shape, 1, ElementType.Float32, _memory) : null;
             var features = new List<float>();
             foreach (var run in inputs.Vision)
@@ -106,6 +107,10 @@ internal sealed class Calibrator : IDisposable
         catch (OnnxRuntimeException) when (cancellationToken.IsCancellationRequested)
         {
             throw new OperationCanceledException(cancellationToken);
+        }
+        catch (Exception e) when (e is OnnxRuntimeException or OutOfMemoryException)
+        {
+            throw EngineErrors.OfCalibration(e);
         }
         finally
         {

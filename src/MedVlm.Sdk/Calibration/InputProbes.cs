@@ -5,13 +5,13 @@ namespace MedVlm.Calibration;
 
 /// <summary>
 /// Outputs that tell what the linear layers of a graph are given: each run's largest magnitude and sum of squares of every channel, and a few rows. The
-/// graph itself adds them up, so that no run keeps what it would not have kept anyway.
+/// graph itself adds them up, so that what leaves it is a few vectors rather than all inputs.
 /// </summary>
 internal sealed class InputProbes : IDisposable
 {
     const string Places = "probe_places";
 
-    /// <summary>Rows that are taken from each run.</summary>
+    /// <summary>Rows that are taken from each run, or as many as it has.</summary>
     const int RowsPerRun = 8;
 
     readonly float[] _places = new float[RowsPerRun];
@@ -23,8 +23,13 @@ internal sealed class InputProbes : IDisposable
     public InputProbes(GraphBuilder graph, IReadOnlyList<LinearGroup> groups)
     {
         var places = graph.Input(Places, ElementType.Float32, RowsPerRun);
-        foreach (var (index, group) in groups.Index())
+
+        // The last group's first: ONNX Runtime orders nodes by a search back from those that nobody reads, and runs those first that were added last. In the
+        // order of the groups it would look at their inputs when all layers have run, and keep all of them until then: gigabytes for large models. A group's
+        // nodes stay together for the same reason.
+        foreach (var (index, group) in groups.Index().Reverse())
             _probes.Add(new Probe(graph, places, group, $"probe.{index}"));
+        _probes.Reverse();
         _placesValue = OrtValue.CreateTensorValueFromMemory(_places, [RowsPerRun]);
     }
 
@@ -95,7 +100,8 @@ internal sealed class InputProbes : IDisposable
                 binding.BindOutput($"{_name}/{suffix}", value);
         }
 
-        public void Take(bool choosing) => Statistics.Add(_count[0], _squares, _largest, _rows, choosing);
+        public void Take(bool choosing) => Statistics.Add(
+            _count[0], _squares, _largest, _rows[..((int)Math.Min(_count[0], RowsPerRun) * Statistics.Width)], choosing);
 
         public void Dispose()
         {

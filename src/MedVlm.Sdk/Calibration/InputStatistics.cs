@@ -15,6 +15,9 @@ internal sealed class InputStatistics(int width)
     readonly Random _random = new(2);
     long _count;
 
+    /// <summary>Channels.</summary>
+    public int Width => width;
+
     /// <summary>Largest magnitude of each channel on the images that the choice is made by.</summary>
     public float[] Largest { get; } = new float[width];
 

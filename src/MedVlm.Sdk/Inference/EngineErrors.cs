@@ -24,6 +24,17 @@ internal static class EngineErrors
         "Failed to allocate memory", "smaller than requested bytes", "bad_alloc", "bad allocation", "out of memory", "cudaErrorMemoryAllocation", "ALLOC_FAILED",
     ];
 
+    /// <summary>What the caller of a calibration is told.</summary>
+    /// <param name="e">What happened.</param>
+    public static Exception OfCalibration(Exception e) => e switch
+    {
+        MedVlmException => e,
+        _ when IsOutOfMemory(e) => new InsufficientMemoryException(
+            $"Not enough memory to run the model on an image for its calibration, which computes in FP32 on the CPU. Use a coarser image detail, or a machine with more memory. ({e.Message})",
+            innerException: e),
+        _ => new MedVlmException($"Running the model on an image for its calibration failed in ONNX Runtime. {e.Message}", e),
+    };
+
     public static Exception Translated(Exception e, string stage) => e switch
     {
         MedVlmException => e,

@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using MedVlm.Checkpoints;
+using MedVlm.Checkpoints.Quantised;
 using MedVlm.Devices;
 using MedVlm.Graphs;
 using MedVlm.Models;
@@ -30,9 +31,8 @@ internal sealed class LoadedModel : IDisposable
         var device = Plan?.Device.Kind ?? DeviceKind.Cpu;
         Precision = Plan?.Require().Precision ?? (settings.Precision == Precision.Auto ? Precision.Fp32 : settings.Precision);
 
-        var graphs = ModelGraphs.Build(
-            Family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)), Precision, device,
-            settings.IntegerKernels);
+        var shapes = tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape));
+        var graphs = ModelGraphs.Build(Family, shapes, Precision, device, settings.IntegerKernels);
         Embeddings = new TokenEmbeddings(
             tensors[graphs.TokenEmbedding], graphs.PositionEmbedding is { } positions ? tensors[positions] : null);
 
@@ -44,7 +44,8 @@ internal sealed class LoadedModel : IDisposable
             _weights = new WeightMemory(tensors, deltas);
         else
         {
-            var (calibration, fault) = settings.Cache.ReadCalibration(QuantisedWeights.InFloat(tensors, deltas), cancellationToken);
+            var (calibration, fault) = settings.Cache.ReadCalibration(
+                QuantisedWeights.InFloat(tensors, deltas), found => Fits(found, ModelGraphs.Build(Family, shapes)), cancellationToken);
             var quantised = QuantisedWeights.Load(
                 settings.Cache, $"{Precision.ToString().ToLowerInvariant()}{(device == DeviceKind.Cuda ? "-cuda" : "")}", graphs.Vision.Weights.Concat(graphs.Decoder.Weights), tensors, deltas,
                 checkpoint.Folder, cancellationToken, calibration);
@@ -69,6 +70,9 @@ internal sealed class LoadedModel : IDisposable
             throw;
         }
     }
+
+    /// <summary>Whether a calibration is one for these graphs: those in floating point tell what makes a layer's input.</summary>
+    static bool Fits(CalibrationData calibration, ModelGraphs graphs) => calibration.Fits(LinearGroup.Of(graphs.Vision, graphs.Decoder).SelectMany(groups => groups));
 
     static string? Join(string? one, string? other) => one is null ? other : other is null ? one : $"{one} {other}";
 

@@ -125,6 +125,17 @@ internal sealed record ModelInputs(IReadOnlyList<VisionRun> Vision, int[] Prompt
     /// <summary>A prompt whose tokens count 0, 1, 2, …</summary>
     public ModelInputs(IReadOnlyList<VisionRun> vision, int[] promptIds) : this(vision, promptIds, PromptPositions.Sequential(promptIds.Length)) { }
 
+    /// <summary>Checks that the prompt has a place for each vector that the vision tower makes; cross-attention needs none.</summary>
+    /// <exception cref="CheckpointException">Tokenizer and configuration are of different models.</exception>
+    public void RequirePlaceholders(ModelFamily family)
+    {
+        int features = Vision.Sum(run => run.Features), placeholders = PromptIds.Count(family.IsPlaceholder);
+        if (features != placeholders && family.Shape.CrossLength == 0)
+            throw new CheckpointException(
+                $"The prompt has {placeholders} placeholder tokens for {features} image features: tokenizer.json and config.json "
+                + "(image_token_id) are of different models. Take both from one revision.");
+    }
+
     /// <summary>The same with all numbers made, and the pixels given back.</summary>
     public ModelInputs Made()
     {

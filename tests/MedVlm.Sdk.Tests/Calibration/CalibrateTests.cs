@@ -1,6 +1,11 @@
+using System.Text;
+using System.Text.RegularExpressions;
+using MedVlm.Checkpoints;
 using MedVlm.Checkpoints.Quantised;
 using MedVlm.Devices;
+using MedVlm.Graphs;
 using MedVlm.Inference;
+using MedVlm.Models;
 using MedVlm.Tests.Checkpoints;
 using MedVlm.Tests.Models;
 
@@ -68,6 +73,40 @@ public sealed class CalibrateTests
         Assert.Null(fp32.Calibration);
     }
 
+    [Theory]
+    [InlineData(false, "is for other graphs"), InlineData(true, null)]
+    public void A_load_refuses_factors_that_other_head_counts_make_wrong(bool asCalibrated, string? warning)
+    {
+        using var folder = new TemporaryFolder();
+        var options = new MedicalCaptionerOptions().UseTinyModel();
+        foreach (var path in Directory.EnumerateFiles(options.Model))
+            folder.Write($"model/{Path.GetFileName(path)}", File.ReadAllBytes(path));
+        options.Model = folder.File("model");
+        var cache = new QuantisedCache(folder.File("cache"));
+        using (var checkpoint = Checkpoint.Open(options.Model))
+        {
+            var family = ModelRegistry.Create(ModelPlanner.SourceOf(options, checkpoint));
+            var tensors = family.Tensors(checkpoint);
+            var graphs = ModelGraphs.Build(family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo("", tensor.Value.Shape)));
+            var any = FoldingTests.AnyFactors(LinearGroup.Of(graphs.Vision, graphs.Decoder).SelectMany(groups => groups));
+            cache.WriteCalibration(any, QuantisedWeights.InFloat(tensors, new Dictionary<string, LoraDelta>()), "model", 2, Token);
+        }
+
+        // Half as wide heads, twice as many: the same tensors, of which other rows meet.
+        var config = File.ReadAllText(folder.File("model/config.json"));
+        foreach (var (name, before, after) in ((string, int, int)[])[("head_dim", 32, 16), ("num_attention_heads", 6, 12), ("num_key_value_heads", 2, 4)])
+            config = asCalibrated ? config : Regex.Replace(config, $"""("{name}": *){before}\b""", $"${{1}}{after}");
+        Assert.Equal(asCalibrated, config == File.ReadAllText(folder.File("model/config.json")));
+        folder.Write("model/config.json", Encoding.UTF8.GetBytes(config));
+
+        using var model = Load(options, Precision.Int8, cache);
+        Assert.Equal(asCalibrated, model.Calibration is not null);
+        if (warning is null)
+            Assert.Null(model.Warning);
+        else
+            Assert.Contains(warning, model.Warning, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task The_same_images_give_the_same_calibration()
     {
@@ -93,6 +132,30 @@ public sealed class CalibrateTests
             "A calibration needs at least 2 images, and was given 1: by one half it chooses, and by the other it tells what the choice is worth.", error.Message,
             StringComparison.Ordinal);
         Assert.Empty(cache.Files());
+    }
+
+    [Fact]
+    public async Task A_cache_that_cannot_be_written_is_told_before_the_first_image()
+    {
+        using var folder = new TemporaryFolder();
+        var full = new QuantisedCache(folder.File("cache")) { CreateFile = _ => throw new IOException("No space left on device") };
+        int read = 0;
+
+        await Assert.ThrowsAsync<IOException>(() => CalibrateAsync(new MedicalCaptionerOptions().UseTinyModel(), full, Images().Select(image =>
+        {
+            read++;
+            return image;
+        })));
+
+        Assert.Equal(0, read);
+    }
+
+    [Fact]
+    public void Out_of_memory_is_told_in_words_of_a_calibration()
+    {
+        var error = EngineErrors.OfCalibration(new OutOfMemoryException());
+
+        Assert.StartsWith("Not enough memory to run the model on an image for its calibration", Assert.IsType<InsufficientMemoryException>(error).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -22,15 +22,15 @@ public sealed class CalibrationFileTests
         using var weights = Weights(folder, 1);
         using var copy = Weights(folder, 1);
         using var others = Weights(folder, 2);
-        Assert.Equal((null, null), cache.ReadCalibration(Floats(weights), Token));
+        Assert.Equal((null, null), cache.ReadCalibration(Floats(weights), _ => true, Token));
 
         cache.WriteCalibration(Calibration(), Floats(weights), "model", 24, Token);
 
-        Assert.Equal(Calibration().Content(), cache.ReadCalibration(Floats(weights), Token).Calibration!.Content());
-        Assert.Equal(Calibration().Content(), cache.ReadCalibration(Floats(copy), Token).Calibration!.Content());
-        Assert.Equal((null, null), cache.ReadCalibration(Floats(others), Token));
+        Assert.Equal(Calibration().Content(), cache.ReadCalibration(Floats(weights), _ => true, Token).Calibration!.Content());
+        Assert.Equal(Calibration().Content(), cache.ReadCalibration(Floats(copy), _ => true, Token).Calibration!.Content());
+        Assert.Equal((null, null), cache.ReadCalibration(Floats(others), _ => true, Token));
         var adapted = Floats(weights).Select(weight => weight.Name == "w" ? weight with { Delta = new LoraDelta(others.Tensors["norm"], others.Tensors["norm"], 1) } : weight);
-        Assert.Equal((null, null), cache.ReadCalibration([.. adapted], Token));
+        Assert.Equal((null, null), cache.ReadCalibration([.. adapted], _ => true, Token));
     }
 
     [Fact]
@@ -107,7 +107,7 @@ public sealed class CalibrationFileTests
             damaged[place] ^= flip;
             File.WriteAllBytes(path, damaged);
             File.SetLastWriteTimeUtc(path, DateTime.UnixEpoch.AddDays(++change));
-            var (calibration, fault) = cache.ReadCalibration(Floats(weights), Token);
+            var (calibration, fault) = cache.ReadCalibration(Floats(weights), _ => true, Token);
 
             // The number of images, or the model's name, may be what has changed.
             Assert.True(calibration is null ? fault is not null : calibration.Content() == Calibration().Content());
@@ -116,32 +116,112 @@ public sealed class CalibrationFileTests
         File.WriteAllBytes(path, whole[..^4]);
         Assert.Equal(
             $"The calibration in \"{path}\" is damaged, and the weights were quantised without it: calibrate again, or delete the file.",
-            cache.ReadCalibration(Floats(weights), Token).Fault);
+            cache.ReadCalibration(Floats(weights), _ => true, Token).Fault);
     }
 
-    [Theory]
-    [InlineData("columns/0/w", 31), InlineData("rows/0/w", 32), InlineData("columns/0/unknown", 32), InlineData("columns/x/w", 32), InlineData("other/0/w", 32), InlineData("w", 32)]
-    public void A_vector_that_fits_nothing_is_refused(string name, int length)
+    [Fact]
+    public void A_name_that_was_changed_is_damage_too()
     {
         using var folder = new TemporaryFolder();
+        var cache = Cache(folder);
         using var weights = Weights(folder, 1);
-        using var file = SafetensorsFile.Open(folder.Write("c.safetensors", SafetensorsBytes.OneTensor(
-            name, "F32", [length], MemoryMarshal.AsBytes<float>([.. Enumerable.Repeat(1f, length)]).ToArray())));
+        var path = cache.WriteCalibration(Calibration(), Floats(weights), "model", 24, Token);
+        var bytes = File.ReadAllBytes(path);
+        int name = bytes.AsSpan().IndexOf("rows/0/norm"u8);
 
-        Assert.Null(CalibrationData.Read(file, weights.Tensors));
+        foreach (var (place, other) in ((int, char)[])[(name + 5, '1'), (name + 10, 'n')])
+        {
+            var damaged = (byte[])bytes.Clone();
+            damaged[place] = (byte)other;
+            File.WriteAllBytes(path, damaged);
+
+            Assert.Null(cache.ReadCalibration(Floats(weights), _ => true, Token).Calibration);
+        }
+    }
+
+    [Fact]
+    public void What_is_whole_by_itself_but_not_what_was_written_is_refused()
+    {
+        using var folder = new TemporaryFolder();
+        var cache = Cache(folder);
+        using var weights = Weights(folder, 1);
+        var path = cache.WriteCalibration(Calibration(), Floats(weights), "model", 24, Token);
+        using (var stream = File.Open(path, FileMode.Create))
+            QuantisedFile.Write(
+                stream, (Calibration() with { Folds = [] }).ToVectors(), new Dictionary<string, string> { [QuantisedCache.CalibrationContent] = Calibration().Content() }, Token);
+
+        Assert.Contains("is damaged", cache.ReadCalibration(Floats(weights), _ => true, Token).Fault, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Weights_that_cannot_be_read_leave_the_load_without_a_calibration()
+    {
+        using var folder = new TemporaryFolder();
+        var cache = Cache(folder);
+        using var weights = Weights(folder, 1);
+        cache.WriteCalibration(Calibration(), Floats(weights), "model", 24, Token);
+        File.Move(weights.ResolvedPath, weights.ResolvedPath + ".away");
+
+        var (calibration, fault) = cache.ReadCalibration(Floats(weights), _ => true, Token);
+
+        Assert.Null(calibration);
+        Assert.StartsWith("The calibration could not be read, and the weights were quantised without it: ", fault, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_calibration_that_cannot_take_its_place_is_an_error()
+    {
+        using var folder = new TemporaryFolder();
+        var cache = Cache(folder);
+        using var weights = Weights(folder, 1);
+        var path = cache.WriteCalibration(Calibration(), Floats(weights), "model", 24, Token);
+        File.Delete(path);
+        Directory.CreateDirectory(path);   // which no file replaces
+        File.WriteAllText(Path.Combine(path, "kept"), "");
+
+        Assert.True(Record.Exception(() => cache.WriteCalibration(Calibration(), Floats(weights), "model", 8, Token)) is IOException or UnauthorizedAccessException);
+        Assert.Empty(Directory.GetFiles(folder.File("cache"), "*.tmp"));
     }
 
     [Theory]
-    [InlineData("columns/0/w", 0f), InlineData("columns/0/w", float.NaN), InlineData("columns/0/w", -1f), InlineData("mean-squares/0/w", float.PositiveInfinity)]
+    [InlineData("columns/1/w", 31), InlineData("rows/0/w", 32), InlineData("columns/1/unknown", 32), InlineData("columns/x/w", 32), InlineData("other/0/w", 32), InlineData("w", 32)]
+    [InlineData("columns/-0/w", 32), InlineData("columns/00/w", 32), InlineData("columns/1/w", 32), InlineData("rows/1/norm", 32), InlineData("rows/00/norm", 32)]
+    public void A_vector_that_fits_nothing_is_refused(string name, int length) => Assert.Null(Read(
+        ("columns/0/w", Ones(Inputs)), ("rows/0/norm", Ones(Inputs)), (name, Ones(length))));
+
+    [Fact]
+    public void A_fold_is_read_whole_or_not_at_all()
+    {
+        Assert.Single(Read(("columns/3/w", Ones(Inputs)), ("rows/3/norm", Ones(Inputs)))!.Folds);
+        Assert.Null(Read(("columns/3/w", Ones(Inputs))));
+        Assert.Null(Read(("rows/3/norm", Ones(Inputs))));
+        Assert.Null(Read(("columns/3/w", Ones(Inputs)), ("rows/4/norm", Ones(Inputs))));
+    }
+
+    [Theory]
+    [InlineData("columns/0/w", 0f), InlineData("columns/0/w", float.NaN), InlineData("columns/0/w", -1f), InlineData("columns/0/w", 3f), InlineData("rows/0/norm", float.PositiveInfinity)]
+    [InlineData("mean-squares/0/w", float.PositiveInfinity), InlineData("mean-squares/0/w", -1f)]
     public void A_factor_that_is_none_is_refused(string name, float value)
     {
+        var vectors = new Dictionary<string, float[]> { ["columns/0/w"] = Ones(Inputs), ["rows/0/norm"] = Ones(Inputs), ["mean-squares/0/w"] = Ones(Inputs) };
+        Assert.NotNull(Read([.. vectors.Select(vector => (vector.Key, vector.Value))]));
+
+        vectors[name] = [.. Ones(Inputs - 1), value];
+
+        Assert.Null(Read([.. vectors.Select(vector => (vector.Key, vector.Value))]));
+    }
+
+    static CalibrationData? Read(params (string Name, float[] Values)[] vectors)
+    {
         using var folder = new TemporaryFolder();
         using var weights = Weights(folder, 1);
-        using var file = SafetensorsFile.Open(folder.Write("c.safetensors", SafetensorsBytes.OneTensor(
-            name, "F32", [Inputs], MemoryMarshal.AsBytes<float>([.. Enumerable.Repeat(value, Inputs)]).ToArray())));
-
-        Assert.Null(CalibrationData.Read(file, weights.Tensors));
+        using (var stream = File.Open(folder.File("c.safetensors"), FileMode.Create))
+            QuantisedFile.Write(stream, vectors, new Dictionary<string, string>(), Token);
+        using var file = SafetensorsFile.Open(folder.File("c.safetensors"));
+        return CalibrationData.Read(file, weights.Tensors);
     }
+
+    static float[] Ones(int length) => [.. Enumerable.Repeat(1f, length)];
 
     /// <summary>Channel 3 is divided by 4 in the norm, and multiplied by it in the weight; and each input counts by its number.</summary>
     static CalibrationData Calibration()

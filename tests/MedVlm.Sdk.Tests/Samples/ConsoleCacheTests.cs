@@ -40,7 +40,28 @@ public sealed class ConsoleCacheTests
         Assert.DoesNotContain("Calibrated model", await RunAsync(cache, "cache", "list"), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_calibration_names_the_image_that_is_damaged()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (var image in (string[])["a.jpg", "c.jpg", "d.jpg"])
+            folder.Write(Path.Combine("images", image), File.ReadAllBytes(Path.Combine(TestFolders.Phantoms, "01-chest-xray-clear.jpg")));
+        folder.Write(Path.Combine("images", "b.jpg"), "not an image"u8.ToArray());
+
+        var (exitCode, _, error) = await RunToEndAsync(folder.File("cache"), "calibrate", "--images", folder.File("images"));
+
+        Assert.NotEqual(0, exitCode);
+        Assert.Contains("b.jpg: ", error, StringComparison.Ordinal);
+    }
+
     static async Task<string> RunAsync(string cache, params string[] arguments)
+    {
+        var (exitCode, output, error) = await RunToEndAsync(cache, arguments);
+        Assert.True(exitCode == 0, error);
+        return output.ReplaceLineEndings("").Replace("  ", " ", StringComparison.Ordinal);
+    }
+
+    static async Task<(int ExitCode, string Output, string Error)> RunToEndAsync(string cache, params string[] arguments)
     {
         var start = new System.Diagnostics.ProcessStartInfo("dotnet", [typeof(MedVlm.ConsoleSample.Terminal).Assembly.Location, .. arguments])
         {
@@ -50,7 +71,6 @@ public sealed class ConsoleCacheTests
         var error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         var output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);
-        Assert.True(process.ExitCode == 0, await error);
-        return output.ReplaceLineEndings("").Replace("  ", " ", StringComparison.Ordinal);
+        return (process.ExitCode, output, await error);
     }
 }

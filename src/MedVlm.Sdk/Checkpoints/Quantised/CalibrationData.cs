@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using MedVlm.Graphs;
 
 namespace MedVlm.Checkpoints.Quantised;
 
@@ -26,17 +28,24 @@ internal sealed record CalibrationData(IReadOnlyList<Fold> Folds, IReadOnlyDicti
     {
         var folds = new SortedDictionary<int, (Dictionary<string, float[]> Columns, Dictionary<string, float[]> Rows)>();
         var squares = new Dictionary<string, float[]>();
+        var seen = new HashSet<(string Kind, string Tensor)>();
         foreach (var (name, stored) in file.Tensors)
         {
-            if (name.Split('/', 3) is not [var kind, var number, var tensor] || !int.TryParse(number, out int index) || !tensors.TryGetValue(tensor, out var weight)
-                || stored.Dtype != TensorDtype.F32 || weight.Shape.Length == 0
-                || stored.Elements != (kind == RowsKind ? weight.Shape[0] : weight.Elements / weight.Shape[0]))
+            // A tensor has one vector of a kind: in two folds, it would be multiplied by one of them only.
+            if (name.Split('/', 3) is not [var kind, var number, var tensor] || !int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out int index)
+                || !seen.Add((kind, tensor)) || !tensors.TryGetValue(tensor, out var weight) || stored.Dtype != TensorDtype.F32 || weight.Shape.Length == 0
+                || weight.Elements == 0 || stored.Elements != (kind == RowsKind ? weight.Shape[0] : weight.Elements / weight.Shape[0]))
                 return null;
 
             var values = new float[stored.Elements];
             Widen.ToFloat32(stored, values);
-            if (!values.All(value => float.IsFinite(value) && (kind == SquaresKind ? value >= 0 : value > 0)))
+            if (!values.All(value => kind == SquaresKind ? float.IsFinite(value) && value >= 0 : float.IsPow2(value)))
                 return null;
+            if (kind == SquaresKind)
+            {
+                squares.Add(tensor, values);
+                continue;
+            }
             if (!folds.ContainsKey(index))
                 folds[index] = ([], []);
             switch (kind)
@@ -47,14 +56,43 @@ internal sealed record CalibrationData(IReadOnlyList<Fold> Folds, IReadOnlyDicti
                 case RowsKind:
                     folds[index].Rows.Add(tensor, values);
                     break;
-                case SquaresKind:
-                    squares.Add(tensor, values);
-                    break;
                 default:
                     return null;
             }
         }
-        return new CalibrationData([.. folds.Values.Where(fold => fold.Columns.Count > 0).Select(fold => new Fold(fold.Columns, fold.Rows))], squares);
+
+        // Half a fold would change what the model computes.
+        return folds.Values.Any(fold => fold.Columns.Count == 0 || fold.Rows.Count == 0)
+            ? null
+            : new CalibrationData([.. folds.Values.Select(fold => new Fold(fold.Columns, fold.Rows))], squares);
+    }
+
+    /// <summary>
+    /// Whether every fold changes nothing in these graphs but the size of channels: the same tensors may be read in another way where config.json has
+    /// other head counts, or a later version builds another graph.
+    /// </summary>
+    /// <param name="groups">The linear layers of the model's graphs in floating point.</param>
+    public bool Fits(IEnumerable<LinearGroup> groups)
+    {
+        var smoothable = groups.Where(group => group.Source is not null).ToList();
+        return Folds.All(fold => smoothable.Any(group =>
+            fold.Columns.Keys.ToHashSet().SetEquals(group.Layers.Select(layer => layer.Weight)) && fold.Rows.Keys.ToHashSet().SetEquals(group.Source!.Tensors)
+            && fold.Columns.Values.All(columns => columns.Length == group.Source.RowOf.Length && fold.Rows.Values.All(rows => Undoes(group.Source, columns, rows)))));
+    }
+
+    /// <summary>Whether weights are multiplied by what the rows that make their inputs are divided by, and no other row is touched.</summary>
+    static bool Undoes(ChannelSource source, float[] columns, float[] rows)
+    {
+        if (rows.Length != source.Rows)
+            return false;
+        var left = rows.ToArray();
+        foreach (var (channel, row) in source.RowOf.Index())
+        {
+            if (columns[channel] != rows[row])
+                return false;
+            left[row] = 1;
+        }
+        return left.All(factor => factor == 1);
     }
 
     /// <summary>The same text for the same numbers.</summary>

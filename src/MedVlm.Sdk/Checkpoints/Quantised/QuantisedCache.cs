@@ -24,7 +24,7 @@ internal sealed class QuantisedCache(string folder)
     public const string Extension = ".safetensors";
 
     /// <summary>Keys of a file's metadata.</summary>
-    public const string Model = "model", Scheme = "scheme", OutOfRange = "beyond_float16", CalibrationImages = "calibration_images";
+    public const string Model = "model", Scheme = "scheme", OutOfRange = "beyond_float16", CalibrationImages = "calibration_images", CalibrationContent = "content";
 
     // Raised with every change of the numbers or of the layout.
     const string Version = "2";
@@ -67,8 +67,25 @@ internal sealed class QuantisedCache(string folder)
         var metadata = new Dictionary<string, string> { ["format"] = "medvlm-quantised", [Scheme] = scheme, [Model] = model };
         if (Float16Numbers.Report(tensors, cancellationToken) is { } report)
             metadata[OutOfRange] = report;
-        Write(path, stream => QuantisedFile.Write(stream, tensors, metadata, cancellationToken));
+        Write(path, stream => QuantisedFile.Write(stream, tensors, metadata, cancellationToken), MoveSame);
         return QuantisedFile.Open(path, tensors, start => ContentOf(path, start, cancellationToken));
+    }
+
+    /// <summary>Creates the folder, and a file in it that is deleted at once.</summary>
+    /// <exception cref="IOException">The folder cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder must not be written.</exception>
+    public void RequireWritable()
+    {
+        Directory.CreateDirectory(Folder);
+        var temporary = Path.Combine(Folder, $"{Guid.NewGuid():N}{TemporaryExtension}");
+        try
+        {
+            CreateFile(temporary).Dispose();
+        }
+        finally
+        {
+            Delete(temporary);
+        }
     }
 
     /// <summary>Keeps a calibration, in place of an earlier one of the same weights.</summary>
@@ -88,47 +105,72 @@ internal sealed class QuantisedCache(string folder)
         var metadata = new Dictionary<string, string>
         {
             ["format"] = "medvlm-calibration", [Model] = model, [CalibrationImages] = images.ToString(CultureInfo.InvariantCulture),
+            [CalibrationContent] = calibration.Content(),
         };
-        Write(path, stream => QuantisedFile.Write(stream, calibration.ToVectors(), metadata, cancellationToken));
+        Write(path, stream => QuantisedFile.Write(stream, calibration.ToVectors(), metadata, cancellationToken), File.Move);
         return path;
     }
 
     /// <summary>The calibration of these weights.</summary>
     /// <param name="weights">The checkpoint's tensors, adapter included, as they are in floating point.</param>
+    /// <param name="fits">Whether a calibration is one for the graphs that are to be run.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    /// <returns>The calibration, null where there is none; and what is wrong with a file that is there, null for nothing.</returns>
-    public (CalibrationData? Calibration, string? Fault) ReadCalibration(IReadOnlyList<QuantisedTensor> weights, CancellationToken cancellationToken)
+    /// <returns>The calibration, null where there is none to quantise by; and what is wrong with one that is there, null for nothing.</returns>
+    public (CalibrationData? Calibration, string? Fault) ReadCalibration(
+        IReadOnlyList<QuantisedTensor> weights, Func<CalibrationData, bool> fits, CancellationToken cancellationToken)
     {
-        if (!Directory.Exists(Folder) || !Directory.EnumerateFiles(Folder, $"*{CalibrationEnding}").Any())
-            return (null, null);   // without hashing the checkpoint
+        try
+        {
+            if (!Directory.Exists(Folder) || !Directory.EnumerateFiles(Folder, $"*{CalibrationEnding}").Any())
+                return (null, null);   // without hashing the checkpoint
 
-        var path = CalibrationPath(weights, cancellationToken);
-        if (!File.Exists(path))
-            return (null, null);
+            var path = CalibrationPath(weights, cancellationToken);
+            return !File.Exists(path) ? (null, null)
+                : TryReadCalibration(path, weights) is not { } calibration
+                    ? (null, $"The calibration in {Fault.Quote(path)} is damaged, and the weights were quantised without it: calibrate again, or delete the file.")
+                : !fits(calibration)
+                    ? (null, $"The calibration in {Fault.Quote(path)} is for other graphs than those of this model now (config.json has changed, or this library), "
+                        + "and the weights were quantised without it: calibrate again, or delete the file.")
+                : (calibration, null);
+        }
+        catch (Exception e) when ((e is CheckpointException ? e.InnerException : e) is IOException or UnauthorizedAccessException)
+        {
+            return (null, $"The calibration could not be read, and the weights were quantised without it: {e.Message}");
+        }
+    }
+
+    /// <returns>Null for a file that is damaged: names are as much of a calibration as numbers, so its content is compared rather than the file's data.</returns>
+    static CalibrationData? TryReadCalibration(string path, IReadOnlyList<QuantisedTensor> weights)
+    {
         try
         {
             using var file = SafetensorsFile.Open(path);
-            if (QuantisedFile.IsWhole(file, start => ContentOf(path, start, cancellationToken))
-                && CalibrationData.Read(file, weights.ToDictionary(weight => weight.StoredName, weight => weight.Source)) is { } calibration)
-                return (calibration, null);
+            return CalibrationData.Read(file, weights.ToDictionary(weight => weight.StoredName, weight => weight.Source)) is { } calibration
+                && calibration.Content() == file.Metadata.GetValueOrDefault(CalibrationContent)
+                    ? calibration
+                    : null;
         }
-        catch (CheckpointException)
-        { }
-        return (null, $"The calibration in {Fault.Quote(path)} is damaged, and the weights were quantised without it: calibrate again, or delete the file.");
+        catch (CheckpointException e) when (e.InnerException is not (IOException or UnauthorizedAccessException))
+        {
+            return null;
+        }
     }
 
     string CalibrationPath(IReadOnlyList<QuantisedTensor> weights, CancellationToken cancellationToken) =>
         Path.Combine(Folder, Key(CalibrationVersion, CalibrationScheme, weights, cancellationToken) + CalibrationEnding);
 
     /// <summary>Writes a file under another name, and renames it when it is whole.</summary>
-    void Write(string path, Action<FileStream> content)
+    /// <param name="path">The name.</param>
+    /// <param name="content">Writes it.</param>
+    /// <param name="move">Puts it in its place: source, destination, and that it may replace another.</param>
+    void Write(string path, Action<FileStream> content, Action<string, string, bool> move)
     {
         var temporary = Path.Combine(Folder, $"{Path.GetFileNameWithoutExtension(path)}.{Guid.NewGuid():N}{TemporaryExtension}");
         try
         {
             using (var stream = CreateFile(temporary))
                 content(stream);
-            Rename(temporary, path);
+            move(temporary, path, true);
         }
         catch
         {
@@ -165,12 +207,15 @@ internal sealed class QuantisedCache(string folder)
         }
     }
 
-    /// <summary>Puts a finished file in its place. Where another process has just done so and is reading it, Windows refuses: then that one stays.</summary>
-    static void Rename(string temporary, string path)
+    /// <summary>
+    /// Puts a finished file in its place. Where another process has just put one of the same content there and is reading it, Windows refuses: then that
+    /// one stays.
+    /// </summary>
+    static void MoveSame(string temporary, string path, bool overwrite)
     {
         try
         {
-            File.Move(temporary, path, overwrite: true);
+            File.Move(temporary, path, overwrite);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException && File.Exists(path))
         {

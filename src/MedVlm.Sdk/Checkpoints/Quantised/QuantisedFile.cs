@@ -105,7 +105,7 @@ internal static class QuantisedFile
     /// <summary>Whether a file's data have the checksum that they were written with.</summary>
     /// <param name="file">The file.</param>
     /// <param name="contentFrom">Hash of the file's content from a place to its end.</param>
-    public static bool IsWhole(SafetensorsFile file, Func<long, string> contentFrom)
+    static bool IsWhole(SafetensorsFile file, Func<long, string> contentFrom)
     {
         long start = file.Tensors.Count == 0 ? file.FileLength : file.Tensors.Values.Min(tensor => tensor.Offset);
         return contentFrom(start) == file.Metadata.GetValueOrDefault(Checksum);

@@ -60,9 +60,12 @@ internal static class Smoothing
         Range chosen = ..choosing.Count, reported = choosing.Count..;
         double none = Mean(layer => layer.Int8(0, chosen));
         int best = Enumerable.Range(0, candidates.Count).MinBy(candidate => Mean(layer => layer.Int8(candidate, chosen)));
-        if (!(Mean(layer => layer.Int8(best, chosen)) < (1 - Margin) * none))
+
+        // What few rows have taught can be wrong for others: nothing is taken that makes the error on these larger.
+        if (!(Mean(layer => layer.Int8(best, chosen)) < (1 - Margin) * none) || Mean(layer => layer.Int8(best, reported)) > Mean(layer => layer.Int8(0, reported)))
             best = 0;
-        bool measured = Mean(layer => layer.Int4(true, chosen)) < Mean(layer => layer.Int4(false, chosen));
+        bool measured = meanSquares.All(float.IsFinite) && Mean(layer => layer.Int4(true, chosen)) < Mean(layer => layer.Int4(false, chosen))
+                        && Mean(layer => layer.Int4(true, reported)) <= Mean(layer => layer.Int4(false, reported));
         return new SmoothingResult(candidates[best], measured)
         {
             Int8 = Mean(layer => layer.Int8(0, reported)), Int8Calibrated = Mean(layer => layer.Int8(best, reported)),
