@@ -48,7 +48,7 @@ internal static partial class CalibrateCommand
         int smoothed = report.Layers.Count(layers => layers.IsSmoothed), weighed = report.Layers.Count(layers => layers.UsesMeanSquares);
         terminal.WriteLine(
             $"{smoothed} of {report.Layers.Count} groups of layers are smoothed in INT8, {weighed} weigh INT4's errors by their measured inputs. "
-            + "Errors are of outputs, on the half of the images that the choice has not seen.");
+            + "Errors are of outputs, on the half of the images that nothing was computed from; what makes them larger there is not taken.");
         terminal.WriteLine(report.File);
         return ExitCode.Success;
     }

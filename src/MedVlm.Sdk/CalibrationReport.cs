@@ -10,7 +10,7 @@ public sealed record CalibrationReport(string Model, string File, int Images, IR
 /// <summary>Linear layers that multiply the same values.</summary>
 /// <remarks>
 /// An error is the norm of what a token's outputs are off by, over the norm of these outputs in FP32, as root mean square over tokens and layers. It is
-/// measured with inputs as FP32 makes them, on images that the choice has not seen.
+/// measured with inputs as FP32 makes them, on the half of the images that factors and mean squares were not computed from; what makes it larger there is not taken.
 /// </remarks>
 /// <param name="Weights">Names of their weights in the checkpoint.</param>
 public sealed record CalibratedLayers(IReadOnlyList<string> Weights)
@@ -18,7 +18,7 @@ public sealed record CalibratedLayers(IReadOnlyList<string> Weights)
     /// <summary>Whether a norm or linear layer before could make single channels smaller with nothing else changed.</summary>
     public required bool CanBeSmoothed { get; init; }
 
-    /// <summary>Whether it does: the error in INT8 was at least 5 % smaller on the images that the choice was made by.</summary>
+    /// <summary>Whether it does: the error in INT8 was at least 5 % smaller on the images that the choice was made by, and no larger on the others.</summary>
     public required bool IsSmoothed { get; init; }
 
     /// <summary>Error in INT8, weights and activations, without calibration.</summary>
@@ -27,7 +27,7 @@ public sealed record CalibratedLayers(IReadOnlyList<string> Weights)
     /// <summary>Error in INT8 as calibrated.</summary>
     public required double Int8CalibratedError { get; init; }
 
-    /// <summary>Whether INT4 weighs its errors by the inputs that were seen: where its error was smaller on the images that the choice was made by.</summary>
+    /// <summary>Whether INT4 weighs its errors by the inputs that were seen: where its error was smaller on the images that the choice was made by, and no larger on the others.</summary>
     public required bool UsesMeanSquares { get; init; }
 
     /// <summary>Error of weights in INT4 without calibration.</summary>

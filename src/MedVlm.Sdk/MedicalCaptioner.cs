@@ -199,9 +199,10 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     /// the same adapter, in <see cref="Precision.Int8"/> or <see cref="Precision.Int4"/> takes it from. A captioner that is loaded already does not change.
     /// </summary>
     /// <remarks>
-    /// The model runs on the processor, in FP32 and in one slot whatever the options say: it needs the memory for that. Every second image, in the order given,
-    /// is left out of the choice and measures its effect, which is what the report tells: mix images of several kinds. A few dozen images of the kind that the model will see are enough; nothing of them is kept but
-    /// magnitudes of channels. An earlier calibration of the same checkpoint is replaced.
+    /// The model runs on the processor, in FP32 and in one slot whatever the options say: it needs the memory for that. Of every second image, in the order given,
+    /// nothing is computed: what makes the error on these larger is not taken, and the report tells the errors on them, so mix images of several kinds. A few
+    /// dozen images of the kind that the model will see are enough; nothing of them is kept but magnitudes of channels. An earlier calibration of the same
+    /// checkpoint is replaced.
     /// </remarks>
     /// <param name="options">Which model, and what it may use. Images are asked about as <see cref="MedicalCaptionerOptions.DefaultCaption"/> says.</param>
     /// <param name="images">The images, at least two. Each is decoded when it is its turn.</param>

@@ -16,48 +16,40 @@ public static class WeightCache
 
     /// <summary>The quantised weights that the cache holds. Files that are damaged are left out: the next load that wants them replaces them.</summary>
     /// <exception cref="IOException">The folder cannot be read.</exception>
-    public static IReadOnlyList<CachedWeights> List()
-    {
-        var entries = new List<CachedWeights>();
-        foreach (var file in Cache().Files())
-            try
-            {
-                using var weights = SafetensorsFile.Open(file.FullName);
-                if (weights.Metadata.TryGetValue(QuantisedCache.Model, out var model)
-                    && Enum.TryParse<Precision>(weights.Metadata.GetValueOrDefault(QuantisedCache.Scheme), ignoreCase: true, out var precision))
-                    entries.Add(new CachedWeights(file.FullName, model, precision, weights.FileLength, file.LastWriteTimeUtc));
-            }
-            catch (CheckpointException)
-            {
-                // Damaged, or deleted meanwhile.
-            }
-        return entries;
-    }
+    public static IReadOnlyList<CachedWeights> List() => Entries((file, weights, model) =>
+        Enum.TryParse<Precision>(weights.Metadata.GetValueOrDefault(QuantisedCache.Scheme), ignoreCase: true, out var precision)
+            ? new CachedWeights(file.FullName, model, precision, weights.FileLength, file.LastWriteTimeUtc)
+            : null);
 
     /// <summary>The calibrations that the cache holds, which later loads quantise by. Files that are damaged are left out.</summary>
     /// <exception cref="IOException">The folder cannot be read.</exception>
-    public static IReadOnlyList<CachedCalibration> ListCalibrations()
-    {
-        var entries = new List<CachedCalibration>();
-        foreach (var file in Cache().Files())
-            try
-            {
-                using var calibration = SafetensorsFile.Open(file.FullName);
-                if (calibration.Metadata.TryGetValue(QuantisedCache.Model, out var model)
-                    && int.TryParse(calibration.Metadata.GetValueOrDefault(QuantisedCache.CalibrationImages), CultureInfo.InvariantCulture, out int images))
-                    entries.Add(new CachedCalibration(file.FullName, model, images, calibration.FileLength, file.LastWriteTimeUtc));
-            }
-            catch (CheckpointException)
-            {
-                // Damaged, or deleted meanwhile.
-            }
-        return entries;
-    }
+    public static IReadOnlyList<CachedCalibration> ListCalibrations() => Entries((file, calibration, model) =>
+        int.TryParse(calibration.Metadata.GetValueOrDefault(QuantisedCache.CalibrationImages), CultureInfo.InvariantCulture, out int images)
+            ? new CachedCalibration(file.FullName, model, images, calibration.FileLength, file.LastWriteTimeUtc)
+            : null);
 
     /// <summary>Deletes all of it, calibrations too, but for files that another process is writing or, on Windows, using.</summary>
     /// <returns>Bytes that are free now.</returns>
     /// <exception cref="IOException">The folder cannot be read.</exception>
     public static long Clear() => Cache().Clear();
+
+    /// <summary>What a function makes of each file that can be read and names its model; null leaves it out.</summary>
+    static List<T> Entries<T>(Func<FileInfo, SafetensorsFile, string, T?> make) where T : class
+    {
+        var entries = new List<T>();
+        foreach (var file in Cache().Files())
+            try
+            {
+                using var content = SafetensorsFile.Open(file.FullName);
+                if (content.Metadata.TryGetValue(QuantisedCache.Model, out var model) && make(file, content, model) is { } entry)
+                    entries.Add(entry);
+            }
+            catch (CheckpointException)
+            {
+                // Damaged, or deleted meanwhile.
+            }
+        return entries;
+    }
 
     static QuantisedCache Cache() => QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable);
 }

@@ -11,7 +11,7 @@ namespace MedVlm.Calibration;
 
 /// <summary>
 /// Runs a model on images in FP32, looks at what its linear layers are given, and chooses how each is to be quantised
-/// (<see cref="Smoothing"/>). Of the images every second one is left out of the choice, and tells what it is worth.
+/// (<see cref="Smoothing"/>). Of every second image nothing is computed: it has a veto, and tells what the choice is worth.
 /// </summary>
 internal sealed class Calibrator : IDisposable
 {

@@ -12,8 +12,8 @@ namespace MedVlm.Checkpoints.Quantised;
 /// </summary>
 /// <remarks>
 /// A file's name is a hash over the content of the checkpoint's files (and the adapter's), the scheme, the names and shapes of all
-/// tensors, and what a calibration adds to them. A calibration lies beside them, under a name made in the same way. The content of a file is hashed once; the result is kept under its path, size and time of change, as build systems do. That
-/// holds for the checkpoint's files, and for the cache's own, which are compared with their checksum at each load.
+/// tensors, and what a calibration adds to them. A calibration lies beside them, under a name made in the same way. The content of a file is hashed
+/// once; the result is kept under its path, size and time of change, as build systems do. That holds for the checkpoint's files, and for the cache's own, which are compared with their checksum at each load.
 /// Several processes may do the same at once: each writes a file of its own, and the last to be renamed stays.
 /// </remarks>
 internal sealed class QuantisedCache(string folder)

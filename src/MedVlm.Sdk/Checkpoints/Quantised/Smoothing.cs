@@ -26,7 +26,7 @@ internal static class Smoothing
     /// <param name="source">What makes the inputs; null where nothing can be changed, so that only errors are measured.</param>
     /// <param name="largest">Largest magnitude of each input that was seen.</param>
     /// <param name="choosing">Rows of inputs by which the factors are chosen.</param>
-    /// <param name="reporting">Other rows, by which their effect is told.</param>
+    /// <param name="reporting">Other rows, by which their effect is told; what makes the error larger on these is not taken.</param>
     /// <param name="meanSquares">Mean square of each input.</param>
     /// <param name="cancellationToken">Gives up.</param>
     public static SmoothingResult Choose(
@@ -208,7 +208,7 @@ internal static class Smoothing
     }
 }
 
-/// <summary>What was chosen for a group, and what it loses: the norm of a token's error in its outputs over their norm, on tokens that the choice has not seen.</summary>
+/// <summary>What was chosen for a group, and what it loses: the norm of a token's error in its outputs over their norm, on the rows that only have a veto.</summary>
 /// <param name="Factors">What each input is divided by; null for none.</param>
 /// <param name="UsesMeanSquares">Whether INT4 loses less where its errors count by measured mean squares, rather than by the norm before.</param>
 internal sealed record SmoothingResult(float[]? Factors, bool UsesMeanSquares)
