@@ -5,7 +5,7 @@ namespace MedVlm.Graphs;
 
 /// <summary>
 /// Puts nodes between linear layers on integers together where one of <see cref="CustomOperators"/> does the work of several in one pass over memory:
-/// scale, bias and residual sum; norm and rounding; activation, gate and rounding; scale, bias and attention. Values that are read elsewhere too
+/// scale, bias and residual sum, with the norm and rounding of the sum; norm and rounding; activation, gate and rounding; scale, bias and attention. Values that are read elsewhere too
 /// are computed as before; what nobody reads any more is for the caller to drop.
 /// </summary>
 internal static class IntegerFusion
@@ -17,6 +17,16 @@ internal static class IntegerFusion
         var producers = new Dictionary<string, NodeProto>();
         for (int i = 0; i < nodes.Count; i++)
         {
+            if (nodes[i].OpType == QuantiseRowsOperator.Name && NormalisedSum(nodes[i], producers) is var (sum, fused))
+            {
+                // Where the sum was, so that whoever reads it comes after it; all that a norm reads besides is there from the beginning.
+                nodes[nodes.IndexOf(sum)] = fused;
+                nodes.RemoveAt(i--);
+                foreach (var output in fused.Output)
+                    producers[output] = fused;
+                continue;
+            }
+
             nodes[i] = nodes[i].OpType switch
             {
                 "Add" => ScaledSum(nodes[i], producers) ?? nodes[i],
@@ -38,17 +48,30 @@ internal static class IntegerFusion
         return Node(add, ScaleRowsOperator.Name, [.. linear, add.Input[0]]);
     }
 
-    /// <summary>LayerNorm or RMSNorm before linear layers.</summary>
-    static NodeProto? NormalisedRows(NodeProto rows, Dictionary<string, NodeProto> producers)
+    /// <summary>LayerNorm or RMSNorm of x + a linear layer's output, before linear layers.</summary>
+    /// <returns>The sum's node, and what takes its place.</returns>
+    static (NodeProto Sum, NodeProto Fused)? NormalisedSum(NodeProto rows, Dictionary<string, NodeProto> producers)
     {
-        var norm = producers.GetValueOrDefault(rows.Input[0]);
-        if (norm is not ({ OpType: "LayerNormalization", Input.Count: 3 } or { OpType: "SimplifiedLayerNormalization", Input.Count: 2 }))
+        if (Norm(rows, producers) is not { } norm
+            || producers.GetValueOrDefault(norm.Input[0]) is not { OpType: ScaleRowsOperator.Name, Input: [var x, var scales, var columns, var bias, var residual] } sum)
             return null;
 
-        var fused = Node(rows, NormaliseRowsOperator.Name, norm.Input, rows.Attribute);
-        fused.Attribute.Add(norm.Attribute.Single(attribute => attribute.Name == "epsilon").Clone());
-        return fused;
+        string shift = norm.Input.ElementAtOrDefault(2) ?? "";
+        var fused = Node(rows, NormaliseSumsOperator.Name, [x, scales, columns, residual, norm.Input[1], bias, shift], [.. rows.Attribute, Epsilon(norm)]);
+        fused.Output.Insert(0, sum.Output[0]);
+        return (sum, fused);
     }
+
+    /// <summary>LayerNorm or RMSNorm before linear layers.</summary>
+    static NodeProto? NormalisedRows(NodeProto rows, Dictionary<string, NodeProto> producers) =>
+        Norm(rows, producers) is { } norm ? Node(rows, NormaliseRowsOperator.Name, norm.Input, [.. rows.Attribute, Epsilon(norm)]) : null;
+
+    /// <summary>LayerNorm or RMSNorm whose result is rounded.</summary>
+    static NodeProto? Norm(NodeProto rows, Dictionary<string, NodeProto> producers) =>
+        producers.GetValueOrDefault(rows.Input[0]) is var norm
+        && norm is { OpType: "LayerNormalization", Input.Count: 3 } or { OpType: "SimplifiedLayerNormalization", Input.Count: 2 } ? norm : null;
+
+    static AttributeProto Epsilon(NodeProto norm) => norm.Attribute.Single(attribute => attribute.Name == "epsilon").Clone();
 
     /// <summary>An activation of a linear layer, times another one's output if it is a gate, before the next layer.</summary>
     static NodeProto? ActivatedRows(NodeProto rows, Dictionary<string, NodeProto> producers)

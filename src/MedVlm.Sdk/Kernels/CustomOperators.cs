@@ -17,6 +17,7 @@ internal static unsafe class CustomOperators
     [
         new IntegerAttentionOperator(scaled: false), new IntegerAttentionOperator(scaled: true), new IntegerGroupQueryAttentionOperator(),
         new QuantiseRowsOperator(), new ScaleRowsOperator(), new ActivateRowsOperator(), new NormaliseRowsOperator(),
+        new NormaliseSumsOperator(),
     ];
 
     static readonly Lock s_lock = new();

@@ -43,13 +43,20 @@ internal sealed class NormaliseRowsOperator() : CustomOperator(
         for (int row = (int)index * work.ChunkRows, end = Math.Min(row + work.ChunkRows, work.Rows); row < end; row++)
         {
             nint first = (nint)row * work.Width;
-            Normalise(work.X + first, work.Gain, work.Shift, work.Epsilon, buffer, work.Width);
+            Row(work.X + first, work.Gain, work.Shift, work.Epsilon, buffer, work.Width);
             work.Scales[row] = RowNumbers.Quantise(buffer, work.Width, work.Range, work.Numbers + first);
         }
     }
 
+    /// <summary>The norm of one row.</summary>
+    /// <param name="x">The row.</param>
+    /// <param name="gain">What each of its numbers is multiplied by.</param>
+    /// <param name="shift">What is added then; null for RMSNorm.</param>
+    /// <param name="epsilon">What is added to the variance.</param>
+    /// <param name="result">Receives the result.</param>
+    /// <param name="width">Numbers of the row.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static unsafe void Normalise(float* x, float* gain, float* shift, float epsilon, float* result, int width)
+    public static unsafe void Row(float* x, float* gain, float* shift, float epsilon, float* result, int width)
     {
         float mean = shift == null ? 0 : Sum(x, width) / width;
         float factor = 1 / MathF.Sqrt(SumOfSquares(x, mean, width) / width + epsilon);

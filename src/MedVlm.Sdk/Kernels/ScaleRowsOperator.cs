@@ -22,8 +22,8 @@ internal sealed class ScaleRowsOperator() : CustomOperator(
         public override unsafe void Compute(KernelContext context)
         {
             var x = context.Input(0);
-            if (context.OptionalInput(4) is { } residual && !residual.HasShapeOf(x))
-                throw new ArgumentException("A residual must have the shape of what it is added to.");
+            if (context.OptionalInput(4) is { } residual)
+                CheckResidual(residual, x);
 
             var work = new Work
             {
@@ -33,6 +33,13 @@ internal sealed class ScaleRowsOperator() : CustomOperator(
             };
             context.ForEach(RowChunks.Count(work.Rows, work.ChunkRows), &Scale, &work);
         }
+    }
+
+    /// <exception cref="ArgumentException">It has another shape than what it is added to.</exception>
+    public static void CheckResidual(in KernelTensor residual, in KernelTensor x)
+    {
+        if (!residual.HasShapeOf(x))
+            throw new ArgumentException("A residual must have the shape of what it is added to.");
     }
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]

@@ -27,6 +27,9 @@ public sealed class FusedGraphTests
         new Words("residual", ["MatMulInteger", "QuantiseRows", "ScaleRows"]),
         new Words("layer norm", ["MatMulInteger", "NormaliseRows", "ScaleRows"]),
         new Words("rms norm", ["MatMulInteger", "NormaliseRows", "ScaleRows"]),
+        new Words("layer norm of a residual", ["MatMulInteger", "MatMulInteger", "NormaliseSums", "QuantiseRows", "ScaleRows"]),
+        new Words("rms norm of a residual", ["MatMulInteger", "MatMulInteger", "NormaliseSums", "QuantiseRows", "ScaleRows"]),
+        new Words("two norms of a residual", ["MatMulInteger", "MatMulInteger", "MatMulInteger", "NormaliseRows", "NormaliseSums", "QuantiseRows", "ScaleRows", "ScaleRows"]),
         new Words("norm that is read twice", ["Add", "LayerNormalization", "MatMulInteger", "NormaliseRows", "ScaleRows"]),
         new Words("gelu tanh", ["ActivateRows", "MatMulInteger", "MatMulInteger", "QuantiseRows", "ScaleRows"]),
         new Words("quick gelu", ["ActivateRows", "MatMulInteger", "MatMulInteger", "QuantiseRows", "ScaleRows"]),
@@ -70,6 +73,9 @@ public sealed class FusedGraphTests
         "residual" => x + x.Linear(w["a"], Width, bias: true),
         "layer norm" => x.LayerNorm(w["norm"], 1e-5f).Linear(w["a"], Width, bias: true),
         "rms norm" => x.RmsNorm(w["norm"], 1e-5f).Linear(w["a"], Width, bias: true),
+        "layer norm of a residual" => Block(x, y => y.LayerNorm(w["norm"], 1e-5f), w),
+        "rms norm of a residual" => Block(x, y => y.RmsNorm(w["norm"], 1e-5f), w),
+        "two norms of a residual" => Block(x, y => y.LayerNorm(w["norm"], 1e-5f), w, y => y.RmsNorm(w["norm"], 1e-5f).Linear(w["c"], Width)),
         "norm that is read twice" => Twice(x.LayerNorm(w["norm"], 1e-5f), w),
         "gelu tanh" => x.Linear(w["up"], Inner, bias: true).GeluTanh().Linear(w["down"], Width, bias: true),
         "quick gelu" => x.Linear(w["up"], Inner, bias: true).QuickGelu().Linear(w["down"], Width, bias: true),
@@ -79,6 +85,13 @@ public sealed class FusedGraphTests
         "attention without a linear layer" => Attention.Bidirectional(x, x, x, Heads),
         _ => throw new ArgumentOutOfRangeException(nameof(words)),
     };
+
+    static Tensor Block(Tensor x, Func<Tensor, Tensor> norm, Weights w, Func<Tensor, Tensor>? beside = null)
+    {
+        var y = x + x.Linear(w["a"], Width, bias: true);
+        var z = y + norm(y).Linear(w["b"], Width);
+        return beside is null ? z : z + beside(y);
+    }
 
     static Tensor Twice(Tensor h, Weights w) => h.Linear(w["a"], Width, bias: true) + h;
 
