@@ -60,7 +60,7 @@ internal static class BatchCommand
     static async Task<int> RunAsync(
         Terminal terminal, CaptionDataset dataset, MedicalCaptionerOptions model, CaptionJobOptions options, CancellationToken cancellationToken)
     {
-        await using var captioner = await terminal.ShowLoadingAsync(() => MedicalCaptioner.LoadAsync(model, null, cancellationToken));
+        await using var captioner = await terminal.ShowLoadingAsync(() => MedicalCaptioner.LoadAsync(model, terminal.Warnings, cancellationToken));
         var metadata = captioner.GetService<CaptionerMetadata>()!;
         var job = new CaptionJob(captioner, dataset, options);
         terminal.WriteLine($"{dataset.Description}, shard {options.Shard}: {metadata.Model} in {metadata.Precision} on {metadata.Device}.");

@@ -40,6 +40,9 @@ internal static class CacheCommand
     static int Clear(Terminal terminal)
     {
         terminal.Out.WriteLine($"{MiB(WeightCache.Clear())} MiB freed in {WeightCache.Folder}");
+        int left = WeightCache.List().Count + WeightCache.ListCalibrations().Count;
+        if (left > 0)
+            terminal.Out.WriteLine($"{left} files stay, since a captioner is using them.");
         return ExitCode.Success;
     }
 

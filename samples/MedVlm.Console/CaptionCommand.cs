@@ -57,7 +57,7 @@ internal static class CaptionCommand
         ResultFile.Check(output);
         var requests = Inputs.Find(paths);
 
-        await using var captioner = await terminal.ShowLoadingAsync(() => MedicalCaptioner.LoadAsync(options, null, cancellationToken));
+        await using var captioner = await terminal.ShowLoadingAsync(() => MedicalCaptioner.LoadAsync(options, terminal.Warnings, cancellationToken));
         await using var file = ResultFile.Create(output);
         var table = new ResultsTable(requests);
         bool completed = await terminal.ShowProgressAsync("Captioning", requests.Count, async progress =>

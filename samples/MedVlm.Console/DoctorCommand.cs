@@ -51,10 +51,22 @@ internal static class DoctorCommand
         Add("libvips", system.LibvipsVersion ?? "missing");
         Add("Hub cache", Folder(system.HubCacheFolder));
         Add("MedVlm cache", Folder(system.CacheFolder));
-        Add("Calibrated", Words([.. WeightCache.ListCalibrations().Select(entry => $"{entry.Model} ({entry.Images} images)")], "no model"));
+        Add("Calibrated", Calibrations());
         return grid;
 
         void Add(string name, string value) => grid.AddRow(Terminal.Plain(name), Terminal.Plain(value));
+    }
+
+    static string Calibrations()
+    {
+        try
+        {
+            return Words([.. WeightCache.ListCalibrations().Select(entry => $"{entry.Model} ({entry.Images} images)")], "no model");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return $"cannot be read ({e.Message})";
+        }
     }
 
     static async Task<Table> ModelsAsync(SystemInformation system, CancellationToken cancellationToken)
@@ -94,10 +106,17 @@ internal static class DoctorCommand
     static string Folder(string path)
     {
         if (!Directory.Exists(path))
-            return $"{path} (not there)";
+            return $"{path} ({(File.Exists(path) ? "a file" : "not there")})";
 
         var everything = new EnumerationOptions { RecurseSubdirectories = true, IgnoreInaccessible = true, AttributesToSkip = FileAttributes.ReparsePoint };
-        long bytes = new DirectoryInfo(path).EnumerateFiles("*", everything).Sum(file => file.Length);
-        return $"{path} ({bytes / GiB:F1} GiB)";
+        try
+        {
+            long bytes = new DirectoryInfo(path).EnumerateFiles("*", everything).Sum(file => file.Length);
+            return $"{path} ({bytes / GiB:F1} GiB)";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return $"{path} (cannot be read)";
+        }
     }
 }

@@ -9,6 +9,9 @@ internal sealed record Terminal(IAnsiConsole Out, TextWriter Error)
     /// <summary>Columns of a table that goes to a file or a pipe, which has no width of its own.</summary>
     const int PlainWidth = 100;
 
+    /// <summary>Where the library's warnings go.</summary>
+    public WarningLog Warnings { get; } = new(Error);
+
     /// <summary>Whether something can be drawn over what was drawn before: a terminal, not a file, a pipe or TERM=dumb.</summary>
     public bool IsLive => Out.Profile.Out.IsTerminal && Out.Profile.Capabilities is { Ansi: true, Interactive: true };
 

@@ -33,7 +33,7 @@ internal static class VerifyCommand
         bool completed = await terminal.ShowProgressAsync("Verifying", sets.Sum(set => set.Cases.Count), async progress =>
         {
             foreach (var set in sets)
-                await VerifyAsync(set, options, table, progress, cancellationToken);
+                await VerifyAsync(terminal, set, options, table, progress, cancellationToken);
         });
 
         terminal.Out.Write(table);
@@ -42,7 +42,8 @@ internal static class VerifyCommand
     }
 
     static async Task VerifyAsync(
-        ReferenceSet set, MedicalCaptionerOptions options, AgreementTable table, IWorkProgress progress, CancellationToken cancellationToken)
+        Terminal terminal, ReferenceSet set, MedicalCaptionerOptions options, AgreementTable table, IWorkProgress progress,
+        CancellationToken cancellationToken)
     {
         if (set.Checkpoint is { } checkpoint)
         {
@@ -58,7 +59,7 @@ internal static class VerifyCommand
         MedicalCaptioner captioner;
         try
         {
-            captioner = await MedicalCaptioner.LoadAsync(options, null, cancellationToken);
+            captioner = await MedicalCaptioner.LoadAsync(options, terminal.Warnings, cancellationToken);
         }
         catch (UnsupportedModelException) when (set.Checkpoint is not null)
         {

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using MedVlm.Checkpoints;
+using MedVlm.Checkpoints.Quantised;
 using MedVlm.Devices;
 using MedVlm.Inference;
 using MedVlm.Kernels;
@@ -17,6 +18,8 @@ public sealed class SystemInformation
         (Processor, Gpus, Problems) = (processor, gpus.Devices, problems);
         var hub = HubCache.FromEnvironment(Environment.GetEnvironmentVariable);
         (HubCacheFolder, CacheFolder) = (hub.Folder, WeightCache.Folder);
+        if (QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable).Problem() is { } problem)
+            problems.Add(problem);
 
         (OnnxRuntimeVersion, ExecutionProviders) = ReadOnnxRuntime(problems);
         LibvipsVersion = ReadLibvips(problems);
@@ -58,7 +61,7 @@ public sealed class SystemInformation
     /// <summary>Where this library keeps what it makes (MEDVLM_CACHE); it need not exist.</summary>
     public string CacheFolder { get; }
 
-    /// <summary>What could not be read, or is missing: a GPU that does not answer, a native library that is not there.</summary>
+    /// <summary>What could not be read, or is missing: a GPU that does not answer, a native library that is not there, a cache that cannot be written.</summary>
     public IReadOnlyList<string> Problems { get; }
 
     static (string?, IReadOnlyList<string>) ReadOnnxRuntime(List<string> problems)

@@ -6,7 +6,7 @@ namespace MedVlm;
 
 /// <summary>
 /// The quantised weights that were kept on disk, so that a model is quantised once. A model that is loaded in <see cref="Precision.Int8"/> or
-/// <see cref="Precision.Int4"/> leaves a file here, which may be deleted at any time: the next load makes it again.
+/// <see cref="Precision.Int4"/> leaves a file here, which may be deleted when no load is under way: the next one makes it again.
 /// </summary>
 /// <remarks>Thread-safe, and safe beside other processes that use the same folder.</remarks>
 public static class WeightCache
@@ -15,22 +15,25 @@ public static class WeightCache
     public static string Folder => Cache().Folder;
 
     /// <summary>The quantised weights that the cache holds. Files that are damaged are left out: the next load that wants them replaces them.</summary>
-    /// <exception cref="IOException">The folder cannot be read.</exception>
+    /// <exception cref="IOException">The folder cannot be read, or is a file.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder must not be read.</exception>
     public static IReadOnlyList<CachedWeights> List() => Entries((file, weights, model) =>
         Enum.TryParse<Precision>(weights.Metadata.GetValueOrDefault(QuantisedCache.Scheme), ignoreCase: true, out var precision)
             ? new CachedWeights(file.FullName, model, precision, weights.FileLength, file.LastWriteTimeUtc)
             : null);
 
     /// <summary>The calibrations that the cache holds, which later loads quantise by. Files that are damaged are left out.</summary>
-    /// <exception cref="IOException">The folder cannot be read.</exception>
+    /// <exception cref="IOException">The folder cannot be read, or is a file.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder must not be read.</exception>
     public static IReadOnlyList<CachedCalibration> ListCalibrations() => Entries((file, calibration, model) =>
         int.TryParse(calibration.Metadata.GetValueOrDefault(QuantisedCache.CalibrationImages), CultureInfo.InvariantCulture, out int images)
             ? new CachedCalibration(file.FullName, model, images, calibration.FileLength, file.LastWriteTimeUtc)
             : null);
 
-    /// <summary>Deletes all of it, calibrations too, but for files that another process is writing or, on Windows, using.</summary>
+    /// <summary>Deletes all of it, calibrations too, but for files that a captioner is using, here or in another process. Other files in the folder stay.</summary>
     /// <returns>Bytes that are free now.</returns>
-    /// <exception cref="IOException">The folder cannot be read.</exception>
+    /// <exception cref="IOException">The folder cannot be read, or is a file.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder must not be read.</exception>
     public static long Clear() => Cache().Clear();
 
     /// <summary>What a function makes of each file that can be read and names its model; null leaves it out.</summary>

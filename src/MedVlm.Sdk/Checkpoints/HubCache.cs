@@ -21,7 +21,8 @@ internal sealed class HubCache(string folder)
     public static string UserCacheFolder(Func<string, string?> variable) =>
         variable("XDG_CACHE_HOME") is { Length: > 0 } set ? Expand(set, variable) : Path.Combine(Home(variable), ".cache");
 
-    static string Expand(string path, Func<string, string?> variable) =>
+    /// <summary>A path whose ~ stands for the home folder.</summary>
+    public static string Expand(string path, Func<string, string?> variable) =>
         path == "~" || path.StartsWith("~/", StringComparison.Ordinal) || path.StartsWith("~\\", StringComparison.Ordinal)
             ? Home(variable) + path[1..]
             : path;

@@ -50,20 +50,18 @@ internal sealed class QuantisedWeights : WeightSource
         var anyFile = tensors.Values.First().File;
         try
         {
-            var file = cache.Open(scheme, wanted, model, cancellationToken);
-            return new QuantisedWeights(file, anyFile)
-            {
-                IsCalibrated = isCalibrated,
-                Warning = OutOfRange(file.Metadata.GetValueOrDefault(QuantisedCache.OutOfRange))?.TrimStart(),
-            };
+            var (file, fault) = cache.Open(scheme, wanted, model, cancellationToken);
+            var warning = (fault is null ? null : $"Quantised weights in the cache were damaged, and have been made again: {fault}")
+                        + OutOfRange(file.Metadata.GetValueOrDefault(QuantisedCache.OutOfRange));
+            return new QuantisedWeights(file, anyFile) { IsCalibrated = isCalibrated, Warning = warning is "" ? null : warning.TrimStart() };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             var weights = new QuantisedWeights(null, anyFile)
             {
                 IsCalibrated = isCalibrated,
-                Warning = $"The quantised weights were made in memory, and will be made again at every load, since the cache folder \"{cache.Folder}\" "
-                    + $"cannot be written: {e.Message} Make it writable, or name another by the environment variable {QuantisedCache.Variable}."
+                Warning = $"The quantised weights were made in memory, and will be made again at every load, since the cache folder {Fault.Quote(cache.Folder)} "
+                    + $"cannot be used: {e.Message} Make it writable, or name another by the environment variable {QuantisedCache.Variable}."
                     + OutOfRange(Float16Numbers.Report(wanted, cancellationToken)),
             };
             try
@@ -91,6 +89,8 @@ internal sealed class QuantisedWeights : WeightSource
 
     public override IReadOnlyList<OrtValue> Register(GraphBuilder graph, SessionOptions options)
     {
+        if (_file is not null && !File.Exists(_file.ResolvedPath))
+            throw new CheckpointException($"{_file.ResolvedPath}: quantised weights were deleted while they were loaded. Load the model again.");
         options.AddSessionConfigEntry(FolderEntry, Path.GetDirectoryName((_file ?? _anyFile).ResolvedPath)!);
         if (_file is not null)
             return [];

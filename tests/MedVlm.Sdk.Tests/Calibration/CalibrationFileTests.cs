@@ -46,7 +46,7 @@ public sealed class CalibrationFileTests
                 .. parts.Select(part => new QuantisedTensor($"w/{part}", weights.Tensors["w"], null, part, part.Shape(Outputs, Inputs))),
                 new QuantisedTensor("norm", weights.Tensors["norm"], null, WeightPart.Float32, [Inputs]),
             ];
-            using var file = cache.Open("test", calibration?.ApplyTo(wanted) ?? wanted, "model", Token);
+            using var file = cache.Open("test", calibration?.ApplyTo(wanted) ?? wanted, "model", Token).File;
             return file.FileName;
         }
 

@@ -85,7 +85,7 @@ public sealed class QuantisedLinearTests
         {
             var alone = Run(Enum.Parse<LinearFormat>(format), x[(row * Inputs)..((row + 1) * Inputs)], w, bias, 1, Inputs, Outputs);
             for (int i = 0; i < Outputs; i++)
-                Assert.Equal(alone[i], together[row * Outputs + i], 1e-5f * Math.Max(1, MathF.Abs(alone[i])));
+                Assert.Equal(alone[i], together[row * Outputs + i], 1e-4f * Math.Max(1, MathF.Abs(alone[i])));   // one row and several are summed in other orders
         }
     }
 

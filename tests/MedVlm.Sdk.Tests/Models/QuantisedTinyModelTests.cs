@@ -83,7 +83,7 @@ public sealed class QuantisedTinyModelTests
             TestFolders.TinyModel, null, new RuntimeSettings { Precision = Precision.Int4, Cache = new QuantisedCache(file) }, Token);
 
         Assert.StartsWith(
-            $"The quantised weights were made in memory, and will be made again at every load, since the cache folder \"{file}\" cannot be written: ",
+            $"The quantised weights were made in memory, and will be made again at every load, since the cache folder \"{file}\" cannot be used: ",
             model.Warning, StringComparison.Ordinal);
         Assert.EndsWith("Make it writable, or name another by the environment variable MEDVLM_CACHE.", model.Warning, StringComparison.Ordinal);
     }

@@ -54,6 +54,24 @@ public sealed class ConsoleCacheTests
         Assert.Contains("b.jpg: ", error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_cache_that_is_no_folder_is_told_by_all()
+    {
+        using var folder = new TemporaryFolder();
+        var file = folder.Write("cache", "mine"u8.ToArray());
+        foreach (var command in (string[])["list", "clear"])
+        {
+            var (exitCode, _, error) = await RunToEndAsync(file, "cache", command);
+            Assert.NotEqual(0, exitCode);
+            Assert.Contains("is a file: name a folder by the environment variable MEDVLM_CACHE.", error, StringComparison.Ordinal);
+        }
+        Assert.Contains("Problem: Quantised weights cannot be kept", await RunAsync(file, "doctor"), StringComparison.Ordinal);
+
+        var caption = await RunToEndAsync(file, "caption", Path.Combine(TestFolders.Phantoms, "01-chest-xray-clear.jpg"), "--precision", "Int4");
+        Assert.Equal(0, caption.ExitCode);
+        Assert.Contains("Warning: The quantised weights were made in memory", caption.Error, StringComparison.Ordinal);
+    }
+
     static async Task<string> RunAsync(string cache, params string[] arguments)
     {
         var (exitCode, output, error) = await RunToEndAsync(cache, arguments);

@@ -9,23 +9,22 @@ internal static class ContentHash
     const int PartLength = 4 << 20;
 
     /// <summary>Hash of an open file, from a place to its end.</summary>
+    /// <exception cref="IOException">It cannot be read.</exception>
     public static string Of(SafeFileHandle file, long start, CancellationToken cancellationToken)
     {
         long length = RandomAccess.GetLength(file) - start;
         var hashes = new byte[(length + PartLength - 1) / PartLength][];
-        Parallel.For(
-            0, hashes.Length, new ParallelOptions { CancellationToken = cancellationToken }, () => new byte[PartLength],
+        ParallelLoop.For(
+            hashes.Length, () => new byte[PartLength],
             (part, _, buffer) =>
             {
-                var bytes = buffer.AsSpan(0, (int)Math.Min(PartLength, length - (long)part * PartLength));
+                var bytes = buffer.AsSpan(0, (int)Math.Min(PartLength, length - part * PartLength));
                 for (int read = 0; read < bytes.Length;)
-                    read += RandomAccess.Read(file, bytes[read..], start + (long)part * PartLength + read) is > 0 and var more
+                    read += RandomAccess.Read(file, bytes[read..], start + part * PartLength + read) is > 0 and var more
                         ? more
                         : throw new EndOfStreamException("The file became shorter while it was read.");
                 hashes[part] = SHA256.HashData(bytes);
-                return buffer;
-            },
-            _ => { });
+            }, cancellationToken);
         return Convert.ToHexStringLower(SHA256.HashData(hashes.SelectMany(hash => hash).ToArray()));
     }
 }

@@ -23,6 +23,13 @@ internal static class Float16Numbers
     /// <summary>The nearest number of FP16, the largest for what lies beyond.</summary>
     public static Half Saturated(float value) => (Half)Math.Clamp(value, -Largest, Largest);
 
+    /// <summary>The smallest number of FP16 that is not below a positive one; the largest for what lies beyond. Of tiny numbers FP16 has few.</summary>
+    public static float AtLeast(float value)
+    {
+        var nearest = Saturated(value);
+        return (float)nearest < value && nearest < Half.MaxValue ? (float)Half.BitIncrement(nearest) : (float)nearest;
+    }
+
     /// <summary>How many lie beyond the range.</summary>
     public static long OutOfRange(ReadOnlySpan<float> values)
     {
@@ -57,18 +64,15 @@ internal static class Float16Numbers
         foreach (var tensor in tensors.Where(tensor => tensor.Dtype is TensorDtype.BF16 or TensorDtype.F32 or TensorDtype.F64))
         {
             long count = 0;
-            Parallel.For(
-                0, (tensor.Elements + AtOnce - 1) / AtOnce, new ParallelOptions { CancellationToken = cancellationToken },
-                () => new float[Math.Min(AtOnce, tensor.Elements)],
+            ParallelLoop.For(
+                (tensor.Elements + AtOnce - 1) / AtOnce, () => new float[Math.Min(AtOnce, tensor.Elements)],
                 (run, _, values) =>
                 {
                     long first = run * AtOnce;
                     var part = values.AsSpan(0, (int)Math.Min(AtOnce, tensor.Elements - first));
                     Widen.ToFloat32(tensor, first, part);
                     Interlocked.Add(ref count, OutOfRange(part));
-                    return values;
-                },
-                _ => { });
+                }, cancellationToken);
             if (count > 0)
                 found.Add((tensor.Name, count));
         }

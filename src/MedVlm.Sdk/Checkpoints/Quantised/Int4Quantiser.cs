@@ -27,8 +27,10 @@ internal static class Int4Quantiser
     /// <param name="values">Receives <see cref="BlockBytes"/> for each block.</param>
     /// <param name="scales">Receives one for each block.</param>
     /// <param name="zeroPoints">Receives half a byte for each block.</param>
+    /// <param name="halfScales">Whether the scales are to be numbers of FP16, which the numbers are then chosen for.</param>
     /// <returns>False where a weight is not finite.</returns>
-    public static bool Quantise(ReadOnlySpan<float> weights, ReadOnlySpan<float> errorWeights, Span<byte> values, Span<float> scales, Span<byte> zeroPoints)
+    public static bool Quantise(
+        ReadOnlySpan<float> weights, ReadOnlySpan<float> errorWeights, Span<byte> values, Span<float> scales, Span<byte> zeroPoints, bool halfScales = false)
     {
         zeroPoints.Clear();
         Span<float> padded = stackalloc float[BlockSize], paddedErrors = stackalloc float[BlockSize];
@@ -41,7 +43,7 @@ internal static class Int4Quantiser
             rest[..Math.Min(rest.Length, BlockSize)].CopyTo(padded);
             if (!errorWeights.IsEmpty)
                 Share(errorWeights[(block * BlockSize)..], paddedErrors);
-            scales[block] = QuantiseBlock(padded, paddedErrors, values.Slice(block * BlockBytes, BlockBytes), out int zeroPoint);
+            scales[block] = QuantiseBlock(padded, paddedErrors, values.Slice(block * BlockBytes, BlockBytes), halfScales, out int zeroPoint);
             if (float.IsNaN(scales[block]))
                 return false;
             zeroPoints[block / 2] |= (byte)(zeroPoint << (block % 2 * 4));
@@ -72,7 +74,7 @@ internal static class Int4Quantiser
     }
 
     /// <returns>The scale; NaN where a weight is not finite.</returns>
-    static float QuantiseBlock(ReadOnlySpan<float> weights, ReadOnlySpan<float> errorWeights, Span<byte> values, out int zeroPoint)
+    static float QuantiseBlock(ReadOnlySpan<float> weights, ReadOnlySpan<float> errorWeights, Span<byte> values, bool halfScale, out int zeroPoint)
     {
         zeroPoint = (Largest + 1) / 2;
         float largest = MathF.Abs(TensorPrimitives.MaxMagnitude(weights));
@@ -98,9 +100,15 @@ internal static class Int4Quantiser
         for (int i = 0; i < Refinements; i++)
             best = Better(best, block.Fit(best.Scale, best.ZeroPoint));
 
+        float scale = best.Scale * largest;
+        if (halfScale)
+        {
+            scale = Float16Numbers.AtLeast(scale);
+            best = best with { Rounding = scale / largest };
+        }
         block.Write(best, values);
         zeroPoint = best.ZeroPoint;
-        return best.Scale * largest;
+        return scale;
 
         static Fit Better(Fit a, Fit b) => b.Gain > a.Gain ? b : a;
     }

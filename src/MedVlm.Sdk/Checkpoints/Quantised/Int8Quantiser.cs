@@ -11,14 +11,15 @@ internal static class Int8Quantiser
     /// <summary>Quantises the weights of one output channel, each to the nearest number.</summary>
     /// <param name="weights">The weights.</param>
     /// <param name="values">Receives as many whole numbers.</param>
+    /// <param name="halfScale">Whether the scale is to be a number of FP16, which the whole numbers are then chosen for.</param>
     /// <returns>The scale; 0 where all weights are 0 (or so small that no scale can tell them apart from it); NaN where one is not finite.</returns>
-    public static float Quantise(ReadOnlySpan<float> weights, Span<sbyte> values)
+    public static float Quantise(ReadOnlySpan<float> weights, Span<sbyte> values, bool halfScale = false)
     {
         float largest = weights.IsEmpty ? 0 : MathF.Abs(TensorPrimitives.MaxMagnitude(weights));
         if (!float.IsFinite(largest))
             return float.NaN;
 
-        float scale = largest / Largest;
+        float scale = halfScale ? Float16Numbers.AtLeast(largest / Largest) : largest / Largest;
         if (scale == 0)
         {
             values.Clear();

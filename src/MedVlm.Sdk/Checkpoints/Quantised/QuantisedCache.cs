@@ -21,20 +21,18 @@ internal sealed class QuantisedCache(string folder)
     /// <summary>Environment variable that names another folder.</summary>
     public const string Variable = "MEDVLM_CACHE";
 
-    public const string Extension = ".safetensors";
-
     /// <summary>Keys of a file's metadata.</summary>
     public const string Model = "model", Scheme = "scheme", OutOfRange = "beyond_float16", CalibrationImages = "calibration_images", CalibrationContent = "content";
 
     // Raised with every change of the numbers or of the layout.
-    const string Version = "2";
+    const string Version = "3";
 
-    const string CalibrationScheme = "calibration", CalibrationVersion = "1", CalibrationEnding = $"-{CalibrationScheme}-v{CalibrationVersion}{Extension}";
+    const string CalibrationScheme = "calibration", CalibrationVersion = "1", CalibrationEnding = $"-{CalibrationScheme}-v{CalibrationVersion}{CacheFolder.Extension}";
 
-    const string TemporaryExtension = ".tmp", HashExtension = ".hash";
+    // How often a file is made that is damaged or gone as soon as it is there.
+    const int Attempts = 2;
 
-    /// <summary>How long a temporary file that nobody holds open is left alone: its writer may be about to open it.</summary>
-    static readonly TimeSpan s_youngest = TimeSpan.FromMinutes(1);
+    CacheFolder? _content;
 
     /// <summary>The cache's folder, which need not exist.</summary>
     public string Folder { get; } = folder;
@@ -43,48 +41,59 @@ internal sealed class QuantisedCache(string folder)
     public Func<string, FileStream> CreateFile { get; init; } = path =>
         new FileStream(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
 
+    CacheFolder Content => _content ??= new CacheFolder(Folder, CreateFile);
+
     /// <summary>The cache under these environment variables: MEDVLM_CACHE, else "medvlm" in the user's cache folder, beside the hub's.</summary>
     public static QuantisedCache FromEnvironment(Func<string, string?> variable) => new(Path.GetFullPath(
-        variable(Variable) is { Length: > 0 } set ? set : Path.Combine(HubCache.UserCacheFolder(variable), "medvlm")));
+        variable(Variable) is { Length: > 0 } set ? HubCache.Expand(set, variable) : Path.Combine(HubCache.UserCacheFolder(variable), "medvlm")));
 
     /// <summary>Opens the quantised weights, and makes them first where they are not there or are damaged.</summary>
     /// <param name="scheme">Name of the scheme, part of the file's name.</param>
     /// <param name="tensors">The tensors.</param>
     /// <param name="model">What the weights are of, for whoever lists the cache.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    /// <exception cref="IOException">The folder cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">The folder must not be written.</exception>
-    /// <exception cref="CheckpointException">The weights cannot be quantised.</exception>
-    public SafetensorsFile Open(string scheme, IReadOnlyList<QuantisedTensor> tensors, string model, CancellationToken cancellationToken)
+    /// <returns>The file, and what was wrong with the one that it replaces; null for nothing.</returns>
+    /// <exception cref="IOException">The folder cannot be written, or a file of it not be read.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder must not be written, or a file of it not be read.</exception>
+    /// <exception cref="CheckpointException">The weights cannot be quantised, or the checkpoint not be read.</exception>
+    public (SafetensorsFile File, string? Fault) Open(
+        string scheme, IReadOnlyList<QuantisedTensor> tensors, string model, CancellationToken cancellationToken)
     {
-        Directory.CreateDirectory(Folder);
-        RemoveStale();
-        var key = Key(Version, scheme, tensors, cancellationToken);
-        var path = Path.Combine(Folder, $"{key}-{scheme}-v{Version}{Extension}");
-        if (TryOpen(path, tensors, cancellationToken) is { } file)
-            return file;
+        Content.Create();
+        Content.RemoveStale();
+        var name = $"{Key(Version, scheme, tensors, cancellationToken)}-{scheme}-v{Version}{CacheFolder.Extension}";
+        string? fault = null;
+        for (int made = 0; ; made++)
+        {
+            var (file, damage) = TryOpen(Content.PathOf(name), tensors, cancellationToken);
+            fault ??= damage;
+            if (file is not null)
+                return (file, fault);
+            if (made == Attempts)
+                throw new IOException($"{name} is {(damage is null ? "deleted" : "damaged")} as soon as it is written.{(damage is null ? "" : $" {damage}")}");
 
-        var metadata = new Dictionary<string, string> { ["format"] = "medvlm-quantised", [Scheme] = scheme, [Model] = model };
-        if (Float16Numbers.Report(tensors, cancellationToken) is { } report)
-            metadata[OutOfRange] = report;
-        Write(path, stream => QuantisedFile.Write(stream, tensors, metadata, cancellationToken), MoveSame);
-        return QuantisedFile.Open(path, tensors, start => ContentOf(path, start, cancellationToken));
+            var metadata = new Dictionary<string, string> { ["format"] = "medvlm-quantised", [Scheme] = scheme, [Model] = model };
+            if (Float16Numbers.Report(tensors, cancellationToken) is { } report)
+                metadata[OutOfRange] = report;
+            Content.Write(name, stream => QuantisedFile.Write(stream, tensors, metadata, cancellationToken), MoveSame);
+        }
     }
 
-    /// <summary>Creates the folder, and a file in it that is deleted at once.</summary>
-    /// <exception cref="IOException">The folder cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">The folder must not be written.</exception>
-    public void RequireWritable()
+    /// <inheritdoc cref="CacheFolder.RequireWritable"/>
+    public void RequireWritable() => Content.RequireWritable();
+
+    /// <summary>Why the folder cannot be used; null where it can, or is not there yet.</summary>
+    public string? Problem()
     {
-        Directory.CreateDirectory(Folder);
-        var temporary = Path.Combine(Folder, $"{Guid.NewGuid():N}{TemporaryExtension}");
         try
         {
-            CreateFile(temporary).Dispose();
+            if (Directory.Exists(Folder) || File.Exists(Folder))
+                RequireWritable();
+            return null;
         }
-        finally
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Delete(temporary);
+            return $"Quantised weights cannot be kept, and are made again at each load in INT8 and INT4: {e.Message}";
         }
     }
 
@@ -99,16 +108,16 @@ internal sealed class QuantisedCache(string folder)
     /// <exception cref="UnauthorizedAccessException">The folder must not be written.</exception>
     public string WriteCalibration(CalibrationData calibration, IReadOnlyList<QuantisedTensor> weights, string model, int images, CancellationToken cancellationToken)
     {
-        Directory.CreateDirectory(Folder);
-        RemoveStale();
-        var path = CalibrationPath(weights, cancellationToken);
+        Content.Create();
+        Content.RemoveStale();
+        var name = CalibrationName(weights, cancellationToken);
         var metadata = new Dictionary<string, string>
         {
             ["format"] = "medvlm-calibration", [Model] = model, [CalibrationImages] = images.ToString(CultureInfo.InvariantCulture),
             [CalibrationContent] = calibration.Content(),
         };
-        Write(path, stream => QuantisedFile.Write(stream, calibration.ToVectors(), metadata, cancellationToken), File.Move);
-        return path;
+        Content.Write(name, stream => QuantisedFile.Write(stream, calibration.ToVectors(), metadata, cancellationToken), File.Move);
+        return Content.PathOf(name);
     }
 
     /// <summary>The calibration of these weights.</summary>
@@ -124,7 +133,7 @@ internal sealed class QuantisedCache(string folder)
             if (!Directory.Exists(Folder) || !Directory.EnumerateFiles(Folder, $"*{CalibrationEnding}").Any())
                 return (null, null);   // without hashing the checkpoint
 
-            var path = CalibrationPath(weights, cancellationToken);
+            var path = Content.PathOf(CalibrationName(weights, cancellationToken));
             return !File.Exists(path) ? (null, null)
                 : TryReadCalibration(path, weights) is not { } calibration
                     ? (null, $"The calibration in {Fault.Quote(path)} is damaged, and the weights were quantised without it: calibrate again, or delete the file.")
@@ -156,54 +165,34 @@ internal sealed class QuantisedCache(string folder)
         }
     }
 
-    string CalibrationPath(IReadOnlyList<QuantisedTensor> weights, CancellationToken cancellationToken) =>
-        Path.Combine(Folder, Key(CalibrationVersion, CalibrationScheme, weights, cancellationToken) + CalibrationEnding);
+    string CalibrationName(IReadOnlyList<QuantisedTensor> weights, CancellationToken cancellationToken) =>
+        Key(CalibrationVersion, CalibrationScheme, weights, cancellationToken) + CalibrationEnding;
 
-    /// <summary>Writes a file under another name, and renames it when it is whole.</summary>
-    /// <param name="path">The name.</param>
-    /// <param name="content">Writes it.</param>
-    /// <param name="move">Puts it in its place: source, destination, and that it may replace another.</param>
-    void Write(string path, Action<FileStream> content, Action<string, string, bool> move)
-    {
-        var temporary = Path.Combine(Folder, $"{Path.GetFileNameWithoutExtension(path)}.{Guid.NewGuid():N}{TemporaryExtension}");
-        try
-        {
-            using (var stream = CreateFile(temporary))
-                content(stream);
-            move(temporary, path, true);
-        }
-        catch
-        {
-            Delete(temporary);
-            throw;
-        }
-    }
+    /// <inheritdoc cref="CacheFolder.Files"/>
+    public IEnumerable<FileInfo> Files() => Content.Files();
 
-    /// <summary>The finished files.</summary>
-    public IEnumerable<FileInfo> Files() =>
-        Directory.Exists(Folder) ? new DirectoryInfo(Folder).EnumerateFiles($"*{Extension}").OrderBy(file => file.Name, StringComparer.Ordinal) : [];
+    /// <inheritdoc cref="CacheFolder.Clear"/>
+    public long Clear() => Content.Clear();
 
-    /// <summary>Deletes everything that this class has written, but what another process is writing or, on Windows, reading.</summary>
-    /// <returns>Bytes that are free now.</returns>
-    public long Clear()
-    {
-        if (!Directory.Exists(Folder))
-            return 0;
-        RemoveStale();
-        return new[] { Extension, HashExtension }
-            .SelectMany(extension => new DirectoryInfo(Folder).GetFiles($"*{extension}"))
-            .Sum(file => file.Length is var length && Delete(file.FullName) ? length : 0);
-    }
-
-    SafetensorsFile? TryOpen(string path, IReadOnlyList<QuantisedTensor> tensors, CancellationToken cancellationToken)
+    /// <returns>Nothing for a file that is not there, and what is wrong with one that is damaged.</returns>
+    /// <exception cref="IOException">It cannot be read, though nothing shows that it is damaged.</exception>
+    (SafetensorsFile? File, string? Damage) TryOpen(string path, IReadOnlyList<QuantisedTensor> tensors, CancellationToken cancellationToken)
     {
         try
         {
-            return File.Exists(path) ? QuantisedFile.Open(path, tensors, start => ContentOf(path, start, cancellationToken)) : null;
+            return File.Exists(path) ? (QuantisedFile.Open(path, tensors, start => ContentOf(path, start, cancellationToken)), null) : (null, null);
         }
-        catch (CheckpointException)
+        catch (Exception e) when (e is CheckpointException or IOException && !File.Exists(path))
         {
-            return null;   // damaged: it is made again
+            return (null, null);   // deleted meanwhile
+        }
+        catch (CheckpointException e) when (e.InnerException is null)
+        {
+            return (null, e.Message);
+        }
+        catch (CheckpointException e)
+        {
+            throw new IOException(e.Message, e);
         }
     }
 
@@ -219,41 +208,7 @@ internal sealed class QuantisedCache(string folder)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException && File.Exists(path))
         {
-            Delete(temporary);
-        }
-    }
-
-    static bool Delete(string path)
-    {
-        try
-        {
-            File.Delete(path);
-            return true;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return false;
-        }
-    }
-
-    /// <summary>Deletes what writers have left that were ended: temporary files that nobody holds open.</summary>
-    void RemoveStale()
-    {
-        foreach (var file in new DirectoryInfo(Folder).GetFiles($"*{TemporaryExtension}"))
-        {
-            if (TimeProvider.System.GetUtcNow() - file.LastWriteTimeUtc < s_youngest)
-                continue;
-            try
-            {
-                // A writer holds it exclusively for as long as it lives.
-                using (new FileStream(file.FullName, FileMode.Open, FileAccess.ReadWrite, FileShare.None))
-                { }
-                file.Delete();
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                // In use, or gone already.
-            }
+            CacheFolder.Delete(temporary);
         }
     }
 
@@ -290,7 +245,7 @@ internal sealed class QuantisedCache(string folder)
         void AddStored(StoredTensor stored)
         {
             if (!files.TryGetValue(stored.File, out var content))
-                files.Add(stored.File, content = ContentOf(stored.File.ResolvedPath, 0, cancellationToken));
+                files.Add(stored.File, content = ContentOf(stored.File, cancellationToken));
             Add(content);
             Add(stored.Name);
         }
@@ -306,6 +261,19 @@ internal sealed class QuantisedCache(string folder)
         }
     }
 
+    /// <exception cref="CheckpointException">The file cannot be read.</exception>
+    string ContentOf(SafetensorsFile file, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return ContentOf(file.ResolvedPath, 0, cancellationToken);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException($"{file.FileName}: the file cannot be read. {e.Message}", e);
+        }
+    }
+
     /// <summary>Hash of a file's content, taken from the last time where path, size and time of change are the same.</summary>
     /// <param name="path">The file itself, not a link to it.</param>
     /// <param name="start">Where the content begins that counts.</param>
@@ -316,8 +284,8 @@ internal sealed class QuantisedCache(string folder)
         // Size and time of the file that is hashed, whatever takes its name meanwhile.
         using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
         var identity = $"{Path.GetFullPath(path)}\n{RandomAccess.GetLength(handle)}\n{File.GetLastWriteTimeUtc(handle).Ticks}{(start == 0 ? "" : $"\n{start}")}";
-        var known = Path.Combine(Folder, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(identity)))[..32] + HashExtension);
-        if (ReadHash(known) is { } content)
+        var known = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(identity)))[..32] + CacheFolder.HashExtension;
+        if (ReadHash(Content.PathOf(known)) is { } content)
             return content;
 
         content = ContentHash.Of(handle, start, cancellationToken);
@@ -337,18 +305,16 @@ internal sealed class QuantisedCache(string folder)
         }
     }
 
-    void WriteHash(string path, string content)
+    void WriteHash(string name, string content)
     {
-        var temporary = Path.Combine(Folder, $"{Guid.NewGuid():N}{TemporaryExtension}");
         try
         {
-            Directory.CreateDirectory(Folder);
-            File.WriteAllText(temporary, content);
-            File.Move(temporary, path, overwrite: true);
+            Content.Create();
+            Content.Write(name, stream => stream.Write(Encoding.ASCII.GetBytes(content)), File.Move);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Delete(temporary);   // then it is hashed again next time
+            // Then it is hashed again next time.
         }
     }
 }

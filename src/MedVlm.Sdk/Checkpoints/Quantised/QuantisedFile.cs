@@ -77,7 +77,8 @@ internal static class QuantisedFile
     /// <param name="path">The file.</param>
     /// <param name="tensors">What it shall hold.</param>
     /// <param name="contentFrom">Hash of the file's content from a place to its end.</param>
-    /// <exception cref="CheckpointException">It is not the file that <see cref="Write(FileStream, IReadOnlyList{QuantisedTensor}, IReadOnlyDictionary{string, string}, CancellationToken)"/> wrote.</exception>
+    /// <exception cref="IOException">It cannot be read.</exception>
+    /// <exception cref="CheckpointException">It cannot be opened, or is not the file that <see cref="Write(FileStream, IReadOnlyList{QuantisedTensor}, IReadOnlyDictionary{string, string}, CancellationToken)"/> wrote.</exception>
     public static SafetensorsFile Open(string path, IReadOnlyList<QuantisedTensor> tensors, Func<long, string> contentFrom)
     {
         var file = SafetensorsFile.Open(path);
@@ -93,10 +94,10 @@ internal static class QuantisedFile
                 throw Damaged("does not have the content that it was written with");
             return file;
         }
-        catch (Exception e)
+        catch
         {
             file.Dispose();
-            throw Fault.IsFileError(e) ? Damaged($"cannot be read ({e.Message})") : e;
+            throw;
         }
 
         CheckpointException Damaged(string what) => new($"{Path.GetFileName(path)}: the file of the cache {what}.");

@@ -98,11 +98,11 @@ internal static unsafe class Quantiser
                 {
                     int start = block * Size, count = Math.Min(Size, inputs - start);
                     long place = (first + row) * blocks + block;
-                    float scale = Int8Quantiser.Quantise(weights.Slice(row * inputs + start, count), numbers[..count]);
+                    float scale = Int8Quantiser.Quantise(weights.Slice(row * inputs + start, count), numbers[..count], halfScale: true);
                     if (float.IsNaN(scale))
                         return false;
 
-                    scales[place] = Float16Numbers.Saturated(scale);
+                    scales[place] = (Half)scale;
                     for (int i = 0; i < Size; i++)
                         values[place * Size + i] = (byte)(Zero + (i < count ? numbers[i] : 0));
                 }
@@ -157,15 +157,13 @@ internal static unsafe class Quantiser
         int count = (int)(single is null ? half!.Length / (nuint)sizeof(Half) : single.Length / sizeof(float));
         using var scratch = single is null ? new NativeBuffer((nuint)count * sizeof(float)) : null;
         var scales = (float*)(single ?? scratch)!.Data;
-        Int4(tensor, errorWeights, values, scales, zeroPoints, cancellationToken);
-
-        // The numbers are chosen for scales in FP32; narrowing moves a scale by 1/2048 of itself at most, a 130th of a step of the numbers.
+        Int4(tensor, errorWeights, values, scales, zeroPoints, halfScales: single is null, cancellationToken);
         if (half is not null)
             Float16Numbers.Convert(new ReadOnlySpan<float>(scales, count), new Span<Half>(half.Data, count));
     }
 
     static void Int4(
-        QuantisedTensor tensor, float[] errorWeights, byte* values, float* scales, byte* zeroPoints, CancellationToken cancellationToken)
+        QuantisedTensor tensor, float[] errorWeights, byte* values, float* scales, byte* zeroPoints, bool halfScales, CancellationToken cancellationToken)
     {
         int blocks = (int)Int4Quantiser.Blocks(Inputs(tensor.Source)), bytes = blocks * Int4Quantiser.BlockBytes, halves = (blocks + 1) / 2;
         ForRows(tensor, (first, rows, weights) =>
@@ -174,7 +172,7 @@ internal static unsafe class Quantiser
             for (int row = 0; row < rows; row++)
                 if (!Int4Quantiser.Quantise(
                     weights.Slice(row * inputs, inputs), errorWeights, new Span<byte>(values + (first + row) * bytes, bytes),
-                    new Span<float>(scales + (first + row) * blocks, blocks), new Span<byte>(zeroPoints + (first + row) * halves, halves)))
+                    new Span<float>(scales + (first + row) * blocks, blocks), new Span<byte>(zeroPoints + (first + row) * halves, halves), halfScales))
                     return false;
             return true;
         }, cancellationToken);
@@ -212,9 +210,8 @@ internal static unsafe class Quantiser
         var added = delta?.Rows();
         bool finite = true;
         Widen.CheckType(source);
-        Parallel.For(
-            0, (outputs + RowsAtOnce - 1) / RowsAtOnce, new ParallelOptions { CancellationToken = cancellationToken },
-            () => new float[Math.Min(RowsAtOnce, outputs) * inputs],
+        ParallelLoop.For(
+            (outputs + RowsAtOnce - 1) / RowsAtOnce, () => new float[Math.Min(RowsAtOnce, outputs) * inputs],
             (chunk, state, weights) =>
             {
                 long first = chunk * RowsAtOnce;
@@ -229,9 +226,7 @@ internal static unsafe class Quantiser
                     Volatile.Write(ref finite, false);
                     state.Stop();
                 }
-                return weights;
-            },
-            _ => { });
+            }, cancellationToken);
 
         if (!finite)
             throw new CheckpointException(

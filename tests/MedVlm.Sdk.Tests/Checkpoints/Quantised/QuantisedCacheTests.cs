@@ -16,7 +16,7 @@ public sealed class QuantisedCacheTests
         using var folder = new TemporaryFolder();
         using var weights = Weights(folder);
         int created = 0;
-        var cache = Cache(folder, path => { created++; return Create(path); });
+        var cache = Cache(folder, path => { created += path.Contains(".safetensors.", StringComparison.Ordinal) ? 1 : 0; return Create(path); });
 
         Open(cache, weights).Dispose();
         using var file = Open(cache, weights);
@@ -33,7 +33,7 @@ public sealed class QuantisedCacheTests
         using var weights = SafetensorsFile.Open(folder.Write("w.safetensors", SafetensorsBytes.Of(
             """{"w":{"dtype":"BF16","shape":[2,2],"data_offsets":[0,8]}}""", 0x80, 0x3F, 0x80, 0x48, 0x80, 0xC8, 0x00, 0x40)));   // 1, 262144, -262144, 2
 
-        using var file = Cache(folder).Open("test", [new QuantisedTensor("w", weights.Tensors["w"], null, WeightPart.Float16, [2, 2])], "model", Token);
+        using var file = Cache(folder).Open("test", [new QuantisedTensor("w", weights.Tensors["w"], null, WeightPart.Float16, [2, 2])], "model", Token).File;
 
         Assert.Equal([1, 65504, -65504, 2], Floats(file, "w"));
         Assert.Equal("2 weights, in \"w\"", file.Metadata[QuantisedCache.OutOfRange]);
@@ -103,8 +103,9 @@ public sealed class QuantisedCacheTests
         }
         Overwrite(path, damaged);
 
-        using (Open(cache, weights))
-        { }
+        var (file, fault) = OpenAndTell(cache, weights);
+        file.Dispose();
+        Assert.Contains(Path.GetFileName(path), fault, StringComparison.Ordinal);
 
         Assert.Equal(whole, File.ReadAllBytes(path));
         Assert.Single(Directory.GetFiles(cache.Folder, "*.safetensors"));
@@ -205,11 +206,13 @@ public sealed class QuantisedCacheTests
         using var weights = Weights(folder);
         var cache = Cache(folder);
         Directory.CreateDirectory(cache.Folder);
-        string dead = Path.Combine(cache.Folder, "a.tmp"), living = Path.Combine(cache.Folder, "b.tmp"), young = Path.Combine(cache.Folder, "c.tmp");
-        foreach (var path in (string[])[dead, living, young])
+        string Temporary(string name) => Path.Combine(cache.Folder, $"{Guid.NewGuid():N}{name}.{Guid.NewGuid():N}.tmp");
+        string dead = Temporary("-int4-v2.safetensors"), living = Temporary("-int4-v2.safetensors"), young = Temporary(".hash"), other = Path.Combine(cache.Folder, "a.tmp");
+        foreach (var path in (string[])[dead, living, young, other])
             File.WriteAllText(path, "half");
         File.SetLastWriteTimeUtc(dead, new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc));
         File.SetLastWriteTimeUtc(living, new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc));
+        File.SetLastWriteTimeUtc(other, new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc));
 
         using (new FileStream(living, FileMode.Open, FileAccess.ReadWrite, FileShare.None))
             Open(cache, weights).Dispose();
@@ -217,6 +220,7 @@ public sealed class QuantisedCacheTests
         Assert.False(File.Exists(dead));
         Assert.True(File.Exists(living));
         Assert.True(File.Exists(young));
+        Assert.True(File.Exists(other), "It is not the cache's.");
     }
 
     [Fact]
@@ -226,15 +230,97 @@ public sealed class QuantisedCacheTests
         using var weights = Weights(folder);
         var cache = Cache(folder);
         Open(cache, weights).Dispose();
-        File.WriteAllText(Path.Combine(cache.Folder, "note.txt"), "mine");
+        string[] others = ["note.txt", "model.safetensors", "other.hash", "notes.tmp", $"{Guid.NewGuid():N}.tmp"];
+        foreach (var other in others)
+        {
+            File.WriteAllText(Path.Combine(cache.Folder, other), "mine");
+            File.SetLastWriteTimeUtc(Path.Combine(cache.Folder, other), new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc));
+        }
         long bytes = cache.Files().Sum(file => file.Length);
 
         Assert.InRange(cache.Clear(), bytes, bytes + 200);
-        Assert.Equal(["note.txt"], Directory.GetFiles(cache.Folder).Select(Path.GetFileName));
+        Assert.Equal(others.Order(StringComparer.Ordinal), Directory.GetFiles(cache.Folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void Clear_leaves_what_is_in_use()
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        var cache = Cache(folder);
+        using (var file = Open(cache, weights))
+        {
+            cache.Clear();
+            Assert.Equal(file.FileName, Assert.Single(cache.Files()).Name);
+        }
+
+        Assert.True(cache.Clear() > 0);
+        Assert.Empty(cache.Files());
+    }
+
+    [Fact]
+    public void A_folder_that_is_a_file_is_refused_and_left_alone()
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        folder.Write("cache", "mine"u8.ToArray());
+        var cache = Cache(folder);
+
+        foreach (var act in (Action[])[() => cache.Clear(), () => cache.Files().ToList(), () => Open(cache, weights), cache.RequireWritable])
+            Assert.Contains("is a file: name a folder by the environment variable MEDVLM_CACHE", Assert.Throws<IOException>(act).Message, StringComparison.Ordinal);
+        Assert.Contains("is a file", cache.Problem(), StringComparison.Ordinal);
+        Assert.Equal("mine", File.ReadAllText(cache.Folder));
+    }
+
+    [Fact]
+    public void A_file_that_cannot_be_read_is_no_damaged_one()
+    {
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        var cache = Cache(folder);
+        Open(cache, weights).Dispose();
+        var file = Assert.Single(cache.Files());
+        var content = File.ReadAllBytes(file.FullName);
+        file.LastWriteTimeUtc = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc);
+
+        using (new FileStream(file.FullName, FileMode.Open, FileAccess.ReadWrite, FileShare.None))
+            Assert.Throws<IOException>(() => Open(cache, weights));
+
+        Assert.Equal(new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc), File.GetLastWriteTimeUtc(file.FullName));
+        Assert.Equal(content, File.ReadAllBytes(file.FullName));
+    }
+
+    [Fact]
+    public void A_checkpoint_that_cannot_be_read_is_named()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows does not delete a file that is mapped.");
+        using var folder = new TemporaryFolder();
+        using var weights = Weights(folder);
+        File.Delete(weights.ResolvedPath);
+
+        var error = Assert.Throws<CheckpointException>(() => Open(Cache(folder), weights));
+
+        Assert.Contains($"{weights.FileName}: the file cannot be read.", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Faults_of_a_parallel_loop_come_out_as_they_were_thrown()
+    {
+        Assert.Throws<EndOfStreamException>(() => ParallelLoop.For(4, () => 0, (_, _, _) => throw new EndOfStreamException(), Token));
+        Assert.Throws<OutOfMemoryException>(() => ParallelLoop.For<byte[]>(4, () => throw new OutOfMemoryException(), (_, _, _) => { }, Token));
+
+        using var cancelled = new CancellationTokenSource();
+        Assert.ThrowsAny<OperationCanceledException>(() => ParallelLoop.For(
+            1000, () => 0,
+            (_, _, _) =>
+            {
+                cancelled.Cancel();
+                throw new EndOfStreamException();
+            }, cancelled.Token));
     }
 
     [Theory]
-    [InlineData("/elsewhere", null, "/elsewhere"), InlineData(null, "/caches", "/caches/medvlm"), InlineData(null, null, "/home/me/.cache/medvlm")]
+    [InlineData("/elsewhere", null, "/elsewhere"), InlineData(null, "/caches", "/caches/medvlm"), InlineData("~/mine", null, "/home/me/mine"), InlineData(null, null, "/home/me/.cache/medvlm")]
     public void The_folder_is_beside_the_hubs_cache(string? set, string? caches, string expected) => Assert.Equal(
         Path.GetFullPath(expected), QuantisedCache.FromEnvironment(name => name switch
         {
@@ -313,7 +399,10 @@ public sealed class QuantisedCacheTests
             """, [.. Values(Outputs * Inputs), .. Values(Inputs), .. Values(Outputs)])));
     }
 
-    static SafetensorsFile Open(QuantisedCache cache, SafetensorsFile weights, LoraDelta? delta = null, string scheme = "test") => cache.Open(
+    static SafetensorsFile Open(QuantisedCache cache, SafetensorsFile weights, LoraDelta? delta = null, string scheme = "test") =>
+        OpenAndTell(cache, weights, delta, scheme).File;
+
+    static (SafetensorsFile File, string? Fault) OpenAndTell(QuantisedCache cache, SafetensorsFile weights, LoraDelta? delta = null, string scheme = "test") => cache.Open(
         scheme,
         [.. Enum.GetValues<WeightPart>().Select(part => new QuantisedTensor($"w/{part}", weights.Tensors["w"], delta, part, part.Shape(Outputs, Inputs)))],
         "model", Token);

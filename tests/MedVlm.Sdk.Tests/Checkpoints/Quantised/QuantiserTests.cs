@@ -28,6 +28,39 @@ public sealed class QuantiserTests
         }
     });
 
+    // FP16 has but few numbers below 6e-5, where the scales of small weights lie.
+    static readonly Gen<float[]> s_smallRows =
+        from exponent in Gen.Float[-7, 2]
+        from row in Gen.Float[-1, 1].Array[1, 100]
+        select row.Select(value => value * MathF.Pow(10, exponent)).ToArray();
+
+    [Fact]
+    public void Int8_with_a_scale_in_FP16_is_within_half_a_step_of_every_weight() => s_smallRows.Sample(row =>
+    {
+        var numbers = new sbyte[row.Length];
+        float scale = Int8Quantiser.Quantise(row, numbers, halfScale: true);
+
+        Assert.Equal(scale, (float)(Half)scale);
+        Assert.InRange(scale, row.Max(MathF.Abs) / 127, row.Max(MathF.Abs) / 127 * 1.001f + 6e-8f);
+        for (int i = 0; i < row.Length; i++)
+            Assert.True(Math.Abs(row[i] - (double)numbers[i] * scale) <= 0.5001 * scale, $"{row[i]} became {numbers[i]} x {scale}");
+    });
+
+    [Fact]
+    public void Int4_with_scales_in_FP16_is_chosen_for_them() => s_smallRows.Sample(row =>
+    {
+        int blocks = (row.Length + 31) / 32;
+        var (values, scales, zeroPoints, back) = (new byte[blocks * 16], new float[blocks], new byte[(blocks + 1) / 2], new float[row.Length]);
+        Assert.True(Int4Quantiser.Quantise(row, [], values, scales, zeroPoints, halfScales: true));
+        Int4Quantiser.Dequantise(values, scales, zeroPoints, back);
+
+        Assert.All(scales, scale => Assert.Equal(scale, (float)(Half)scale));
+
+        // As good as in FP32, but for what a scale of FP16 lies above the wanted one, and half a step where steps are coarse.
+        double largest = row.Max(MathF.Abs), allowed = Math.Sqrt(Error(row, Int4(row))) + Math.Sqrt(row.Length) * (largest * 0.001 + 15 * 6e-8);
+        Assert.True(Math.Sqrt(Error(row, back)) <= allowed, $"{Math.Sqrt(Error(row, back))} > {allowed}");
+    });
+
     [Fact]
     public void Fp16_is_the_nearest_number_and_never_infinite() => Gen.Float[-1e9f, 1e9f].Array[0, 100].Sample(row =>
     {
