@@ -7,6 +7,7 @@ namespace MedVlm;
 internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedicalCaptioner>> load) : IMedicalCaptioner, IDisposable
 {
     readonly SemaphoreSlim _loading = new(1);
+    readonly CancellationTokenSource _ending = new();   // never disposed: it holds no timer, and a late call may still ask it
     volatile IMedicalCaptioner? _loaded;
     bool _disposed;
 
@@ -23,9 +24,15 @@ internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedical
         try
         {
             ObjectDisposedException.ThrowIf(_disposed, typeof(IMedicalCaptioner));
-            _loaded ??= await load(cancellationToken).ConfigureAwait(false);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _ending.Token);
+            _loaded ??= await load(either.Token).ConfigureAwait(false);
             LoadError = null;
             return _loaded;
+        }
+        catch (OperationCanceledException) when (_ending.IsCancellationRequested)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            throw new ObjectDisposedException(typeof(IMedicalCaptioner).FullName);
         }
         catch (Exception e) when (e is not (OperationCanceledException or ObjectDisposedException))
         {
@@ -69,7 +76,8 @@ internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedical
 
     public async ValueTask DisposeAsync()
     {
-        // Waits for a load that is under way: it must not come to life after its owner is gone.
+        // A load that is under way is given up, and waited for: it must not come to life after its owner is gone.
+        await _ending.CancelAsync().ConfigureAwait(false);
         await _loading.WaitAsync().ConfigureAwait(false);
         try
         {

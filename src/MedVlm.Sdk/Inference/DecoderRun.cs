@@ -36,39 +36,47 @@ internal sealed class DecoderRun : IDisposable
         (_session, _tokens, Rows) = (decoder.Session, tokens, rows);
         _binding = _session.CreateIoBinding();
 
-        _embeddings = Input(DecoderGraph.Embeddings, rows, tokens, shape.HiddenSize);
-        if (angles > 0)
+        try
         {
-            _cos = Input(DecoderGraph.RotaryCos, rows * tokens, angles);
-            _sin = Input(DecoderGraph.RotarySin, rows * tokens, angles);
-            Input(DecoderGraph.RotaryRows, [.. Enumerable.Range(0, rows * tokens).Select(i => (long)i)], rows, tokens);
-        }
-        PastLengths = Input(DecoderGraph.PastLengths, new int[rows], rows);
-        TotalLength = Input(DecoderGraph.TotalLength, new int[1], 1);
-        Input(DecoderGraph.LastTokens, [.. Enumerable.Range(1, rows).Select(row => (long)row * tokens - 1)], rows);
-
-        if (family.PrefixLength > 0)
-            Input(DecoderGraph.SeesAll, _seesAll, 1);
-
-        for (int layer = 0; layer < shape.Layers; layer++)
-        {
-            if (cross is not null)
+            _embeddings = Input(DecoderGraph.Embeddings, rows, tokens, shape.HiddenSize);
+            if (angles > 0)
             {
-                _binding.BindInput(DecoderGraph.CrossKey(layer), Keep(cross.Keys(layer, firstSlot, rows)));
-                _binding.BindInput(DecoderGraph.CrossValue(layer), Keep(cross.Values(layer, firstSlot, rows)));
+                _cos = Input(DecoderGraph.RotaryCos, rows * tokens, angles);
+                _sin = Input(DecoderGraph.RotarySin, rows * tokens, angles);
+                Input(DecoderGraph.RotaryRows, [.. Enumerable.Range(0, rows * tokens).Select(i => (long)i)], rows, tokens);
+            }
+            PastLengths = Input(DecoderGraph.PastLengths, new int[rows], rows);
+            TotalLength = Input(DecoderGraph.TotalLength, new int[1], 1);
+            Input(DecoderGraph.LastTokens, [.. Enumerable.Range(1, rows).Select(row => (long)row * tokens - 1)], rows);
+
+            if (family.PrefixLength > 0)
+                Input(DecoderGraph.SeesAll, _seesAll, 1);
+
+            for (int layer = 0; layer < shape.Layers; layer++)
+            {
+                if (cross is not null)
+                {
+                    _binding.BindInput(DecoderGraph.CrossKey(layer), Keep(cross.Keys(layer, firstSlot, rows)));
+                    _binding.BindInput(DecoderGraph.CrossValue(layer), Keep(cross.Values(layer, firstSlot, rows)));
+                }
+
+                var (keys, values) = (Keep(cache.Keys(layer, firstSlot, rows)), Keep(cache.Values(layer, firstSlot, rows)));
+                _binding.BindInput(DecoderGraph.PastKey(layer), keys);
+                _binding.BindInput(DecoderGraph.PastValue(layer), values);
+                _binding.BindOutput(DecoderGraph.PresentKey(layer), keys);
+                _binding.BindOutput(DecoderGraph.PresentValue(layer), values);
             }
 
-            var (keys, values) = (Keep(cache.Keys(layer, firstSlot, rows)), Keep(cache.Values(layer, firstSlot, rows)));
-            _binding.BindInput(DecoderGraph.PastKey(layer), keys);
-            _binding.BindInput(DecoderGraph.PastValue(layer), values);
-            _binding.BindOutput(DecoderGraph.PresentKey(layer), keys);
-            _binding.BindOutput(DecoderGraph.PresentValue(layer), values);
+            Logits = Output(DecoderGraph.Logits, new float[rows * shape.VocabSize], rows, shape.VocabSize);
+            Next = Output(DecoderGraph.Next, new long[rows], rows, 1);
+            LogProbability = Output(DecoderGraph.LogProbability, new float[rows], rows, 1);
+            bindMore?.Invoke(_binding);
         }
-
-        Logits = Output(DecoderGraph.Logits, new float[rows * shape.VocabSize], rows, shape.VocabSize);
-        Next = Output(DecoderGraph.Next, new long[rows], rows, 1);
-        LogProbability = Output(DecoderGraph.LogProbability, new float[rows], rows, 1);
-        bindMore?.Invoke(_binding);
+        catch
+        {
+            Dispose();   // memory has run out half-way: what there is of it is wanted elsewhere
+            throw;
+        }
     }
 
     /// <summary>Slots that take part.</summary>

@@ -20,6 +20,26 @@ public sealed class HostingTests
     // ---- Registration ----
 
     [Fact]
+    public async Task A_load_under_way_is_given_up_when_its_owner_goes()
+    {
+        var begun = new TaskCompletionSource();
+        await using var captioner = new LazyMedicalCaptioner(async token =>
+        {
+            begun.SetResult();
+            await Task.Delay(Timeout.Infinite, token);
+            return null!;
+        });
+        var call = captioner.CaptionAsync(new CaptionRequest(MedicalImage.FromFile("x.png")), TestContext.Current.CancellationToken);
+        await begun.Task;
+
+        await captioner.DisposeAsync();
+
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => call);
+        await Assert.ThrowsAsync<ObjectDisposedException>(
+            () => captioner.CaptionAsync(new CaptionRequest(MedicalImage.FromFile("x.png")), TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
     public async Task A_service_collection_alone_is_enough()
     {
         var services = new ServiceCollection();
