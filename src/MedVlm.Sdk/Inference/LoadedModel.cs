@@ -144,6 +144,9 @@ internal sealed class LoadedModel : IDisposable
 
     public GraphSession Decoder { get; }
 
+    /// <summary>Counts its image features.</summary>
+    public FeatureMemory Features { get; } = new();
+
     /// <summary>Where the KV cache lies.</summary>
     public DeviceMemory CacheMemory { get; }
 
