@@ -25,6 +25,7 @@ public static class WeightCache
     /// <exception cref="IOException">The folder cannot be read.</exception>
     public static IReadOnlyList<CachedCalibration> ListCalibrations() => Entries((file, calibration, model) =>
         int.TryParse(calibration.Metadata.GetValueOrDefault(QuantisedCache.CalibrationImages), CultureInfo.InvariantCulture, out int images)
+        && CalibrationData.IsWhole(calibration)
             ? new CachedCalibration(file.FullName, model, images, calibration.FileLength, file.LastWriteTimeUtc)
             : null);
 

@@ -49,7 +49,7 @@ internal sealed class LoadedModel : IDisposable
             var quantised = QuantisedWeights.Load(
                 settings.Cache, $"{Precision.ToString().ToLowerInvariant()}{(device == DeviceKind.Cuda ? "-cuda" : "")}", graphs.Vision.Weights.Concat(graphs.Decoder.Weights), tensors, deltas,
                 checkpoint.Folder, cancellationToken, calibration);
-            (_weights, Warning, Calibration) = (quantised, Join(fault, quantised.Warning), quantised.IsCalibrated ? calibration!.Content() : null);
+            (_weights, Warning, Calibration) = (quantised, Join(fault, quantised.Warning), quantised.Calibration);
         }
         try
         {
