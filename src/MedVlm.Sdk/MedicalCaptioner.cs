@@ -34,12 +34,13 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     readonly int _slots;
 
     // Decoding and resizing run beside the engine, on no more threads than there are cores.
-    readonly SemaphoreSlim _preprocessing = new(Environment.ProcessorCount);
+    readonly SemaphoreSlim _preprocessing;
 
     MedicalCaptioner(
         MedicalCaptionerOptions options, string name, LoadedModel model, CheckpointContent content, ILogger logger, LoadSettings settings)
     {
         (_model, _logger, _slots, _defaultCaption, _imageLimits) = (model, logger, model.Plan!.Require().Slots, options.DefaultCaption, options.ImageLimits);
+        _preprocessing = new SemaphoreSlim(MemoryPlanner.ImagesInWork(_slots));
         _telemetry = new EngineTelemetry(settings.Meters, name, settings.ServiceKey);
         _engine = new Engine(
             model, _slots, options.VisionCacheMiB * (1L << 20), settings.VisionAhead ?? model.Plan!.Device.Kind != DeviceKind.Cpu,

@@ -27,6 +27,7 @@ public static class WeightCache
     /// <exception cref="UnauthorizedAccessException">The folder must not be read.</exception>
     public static IReadOnlyList<CachedCalibration> ListCalibrations() => Entries((file, calibration, model) =>
         int.TryParse(calibration.Metadata.GetValueOrDefault(QuantisedCache.CalibrationImages), CultureInfo.InvariantCulture, out int images)
+        && CalibrationData.IsWhole(calibration)
             ? new CachedCalibration(file.FullName, model, images, calibration.FileLength, file.LastWriteTimeUtc)
             : null);
 

@@ -19,12 +19,12 @@ internal static class KnownModels
         ("Qwen/Qwen2-VL-2B-Instruct", new(
             new(663_224_320, 375_296, 20_725_760, 10_362_880, 26_214_400), new(1_543_569_408, 797_056, 48_236_544, 24_118_272, 233_373_696),
             Others: 2_191_872, HostBytes: 466_747_392, new KvShape(28, 2, 128, 0), new LayerWidths(1176, 1280, 5120, 1536, 8960),
-            new CaptionFootprint(1401, 128, 5_016_016, 6_877_856))),
+            new CaptionFootprint(1401, 128, 5_016_016, 5476 * 1176))),
 
         ("Qwen/Qwen2.5-VL-3B-Instruct", new(
             new(666_664_960, 430_848, 20_838_400, 10_439_680, 26_214_400), new(3_085_697_024, 1_184_128, 96_428_032, 48_214_016, 311_164_928),
             Others: 2_260_992, HostBytes: 622_329_856, new KvShape(36, 2, 128, 0), new LayerWidths(1176, 1280, 3840, 2048, 11008),
-            new CaptionFootprint(1401, 128, 5_162_624, 6_877_856))),
+            new CaptionFootprint(1401, 128, 5_162_624, 5476 * 1176))),
 
         ("WafaaFraih/blip-roco-radiology-captioning", new(
             new(99_090_432, 101_376, 3_096_576, 1_548_288, 2_359_296), new(123_122_688, 132_668, 3_847_584, 1_923_792, 23_442_432),

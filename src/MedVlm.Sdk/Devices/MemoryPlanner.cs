@@ -28,9 +28,6 @@ internal static class MemoryPlanner
     // operators on integers compute in INT8, most of them are bytes, or never there as a whole; products with 4-bit weights take a little more.
     const double LiveWidths = 7, LiveWidthsOfInt8 = 4.5, LiveWidthsOfInt4 = 7.5;
 
-    // Images that are being made ready take as much again, in which they are resized and cut.
-    const int ImagesInWork = 2;
-
     // The process with .NET, ONNX Runtime and a tokenizer, beside all that is counted: measured. On CUDA: the context with the kernels of
     // ONNX Runtime, cuBLAS and cuDNN and their workspace. Assumed, for want of a GPU.
     const long CpuOverhead = 200 * MiB, CudaOverhead = 600 * MiB;
@@ -114,8 +111,11 @@ internal static class MemoryPlanner
     /// <summary>Images that are made ready at most, until their features are there: while half of a batch decodes, those of the others.</summary>
     public static int ImagesAhead(int slots) => 2 * slots;
 
-    /// <summary>Main memory for images that wait, and for those that are being made ready.</summary>
-    public static long PixelBytes(CaptionFootprint caption, int slots) => (ImagesAhead(slots) + ImagesInWork) * caption.WaitingBytes;
+    /// <summary>Those of them that are decoded, resized and cut at the same time, each on a core.</summary>
+    public static int ImagesInWork(int slots) => Math.Min(Environment.ProcessorCount, ImagesAhead(slots));
+
+    /// <summary>Main memory for images that wait, and for those in work, which take as much again while they are resized and cut.</summary>
+    public static long PixelBytes(CaptionFootprint caption, int slots) => (ImagesAhead(slots) + ImagesInWork(slots)) * caption.WaitingBytes;
 
     /// <summary>
     /// Numbers of slots worth having: a decode step reads the decoder's weights once for all slots and each slot's cache for itself, so

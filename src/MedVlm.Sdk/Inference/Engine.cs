@@ -259,14 +259,14 @@ internal sealed class Engine : IAsyncDisposable
         using var onDispose = _disposing.Token.Register(() => runOptions.Terminate = true);
 
         if (_cross is not null)
-            generation.Features = SeeIntoSlot(generation, slot, runOptions);
+            SeeIntoSlot(generation, slot, runOptions);
 
         long start = Stopwatch.GetTimestamp();
         var (inputs, features) = (generation.Inputs, generation.Features!);
         if (generation.Trace is { } trace)
-            (trace.PromptIds, trace.Positions, trace.ImageFeatures) = (inputs.PromptIds, inputs.Positions, features.Features);
+            (trace.PromptIds, trace.Positions, trace.ImageFeatures) = (inputs.PromptIds, inputs.Positions, features.Values.ToArray());
 
-        using var run = RunPrompt(inputs.PromptIds, inputs.Positions, features.Features, slot, runOptions);
+        using var run = RunPrompt(inputs.PromptIds, inputs.Positions, features.Values, slot, runOptions);
         if (_cross is not null)
             generation.ReleaseImages();
         if (!(_model.Family.Rotary?.SwitchLength < generation.SlotLength))
@@ -277,29 +277,32 @@ internal sealed class Engine : IAsyncDisposable
     }
 
     /// <summary>Cross-attention: the vision tower writes keys and values of the image into the slot, or those that were kept are copied there.</summary>
-    VisionFeatures SeeIntoSlot(Generation generation, int slot, RunOptions runOptions)
+    void SeeIntoSlot(Generation generation, int slot, RunOptions runOptions)
     {
         long start = Stopwatch.GetTimestamp();
-        if (VisionCache.TryGet(generation.ImageKey, out var features))
-            _cross!.Write(slot, features.CrossKeys, features.CrossValues);
+        generation.Features = null;   // those of a try that memory has not sufficed for
+        if (VisionCache.TryGet(generation.ImageKey, out var known))
+        {
+            generation.Features = known;
+            _cross!.Write(slot, known.Cross);
+        }
         else
         {
+            bool keeps = VisionCache.IsOn && _cross!.IsOnHost;
+            var runs = generation.Inputs.Vision;
+            var features = generation.Features = new VisionFeatures(
+                _model.Features, VisionGraph.Length(_model.Family, runs), crossBytes: keeps ? _cross!.BytesPerSlot : 0);
             _hooks.BeforeRun?.Invoke("vision", 1);
-            var made = VisionGraph.Run(
-                _model.Vision, _model.Family, generation.Inputs.Vision, _cross, slot, runOptions, generation.CancellationToken);
+            VisionGraph.Run(_model.Vision, _model.Family, runs, features.Values, _cross, slot, runOptions, generation.CancellationToken);
             Times.AddVision(Stopwatch.GetElapsedTime(start));
-            if (VisionCache.IsOn && _cross!.IsOnHost)
+            if (keeps)
             {
-                var (keys, values) = _cross!.Read(slot);
-                features = new VisionFeatures(made, keys, values);
+                _cross!.Read(slot, features.Cross);
                 VisionCache.Add(generation.ImageKey, features);
             }
-            else
-                features = new VisionFeatures(made);
         }
         generation.Vision = Stopwatch.GetElapsedTime(start);
         generation.Trace?.Vision = [.. generation.Inputs.Vision.Select(run => run.Made())];
-        return features;
     }
 
     /// <summary>The decoder over a whole sequence, into an empty slot. A prefix that sees itself both ways is a run of its own.</summary>
@@ -348,7 +351,7 @@ internal sealed class Engine : IAsyncDisposable
         long start = Stopwatch.GetTimestamp();
         int[] tokenIds = [.. inputs.PromptIds, .. generation.TokenIds];
         var positions = inputs.Positions.Extend(generation.TokenIds.Count);
-        using var run = RunPrompt(tokenIds, positions, generation.Features!.Features, row, runOptions);
+        using var run = RunPrompt(tokenIds, positions, generation.Features!.Values, row, runOptions);
         return Choose(generation, run, 0, Stopwatch.GetElapsedTime(start)) is { } token ? new Slot(generation, tokenIds.Length, token, positions.Next) : null;
     }
 

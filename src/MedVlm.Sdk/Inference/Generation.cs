@@ -26,8 +26,16 @@ internal sealed class Generation(
     /// <summary>What its images are known by; null where their features are not kept.</summary>
     public ImageKey? ImageKey { get; init; }
 
-    /// <summary>What the vision tower made of the images, between that and the prefill.</summary>
-    public VisionFeatures? Features { get; set; }
+    /// <summary>The caption's own hold on what the vision tower made of the images, from then on until they are taken in. It lets go of what was here before.</summary>
+    public VisionFeatures? Features
+    {
+        get;
+        set
+        {
+            field?.Dispose();
+            field = value;
+        }
+    }
 
     /// <summary>What has been chosen so far.</summary>
     public IReadOnlyList<int> TokenIds => _tokenIds;
@@ -113,7 +121,7 @@ internal sealed class Generation(
             return false;
         }
 
-        (Tokens, EndedAt) = (_tokenIds.Count, Stopwatch.GetTimestamp());
+        (Tokens, EndedAt, Features) = (_tokenIds.Count, Stopwatch.GetTimestamp(), null);
         piece += text.Finish();
         _updates.Writer.TryWrite(new GenerationUpdate(piece, new GenerationResult(
             text.Text, [.. _tokenIds], reason.Value, Math.Exp(_logProbability / _tokenIds.Count))));

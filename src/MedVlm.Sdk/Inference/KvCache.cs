@@ -73,17 +73,23 @@ internal sealed class KvCache : IDisposable
     /// <summary>Whether the host can read and write it.</summary>
     public bool IsOnHost => _memory.IsHost;
 
-    /// <summary>A copy of a slot's keys and of its values, for each layer the bytes of [K, S, d]. Only of a cache on the host.</summary>
-    public (byte[][] Keys, byte[][] Values) Read(int slot) =>
-        ([.. _keys.Select(keys => Slot(keys.Address, slot).ToArray())], [.. _values.Select(values => Slot(values.Address, slot).ToArray())]);
+    /// <summary>Copies a slot's keys and values, <see cref="BytesPerSlot"/> bytes: [K, S, d] of each layer's keys, then of each layer's values. Only of a cache on the host.</summary>
+    public void Read(int slot, Span<byte> destination)
+    {
+        foreach (var (_, address) in _keys.Concat(_values))
+        {
+            Slot(address, slot).CopyTo(destination);
+            destination = destination[(int)SlotBytes..];
+        }
+    }
 
     /// <summary>Puts such a copy into a slot.</summary>
-    public void Write(int slot, byte[][] keys, byte[][] values)
+    public void Write(int slot, ReadOnlySpan<byte> copy)
     {
-        for (int layer = 0; layer < _shape.Layers; layer++)
+        foreach (var (_, address) in _keys.Concat(_values))
         {
-            keys[layer].CopyTo(Slot(_keys[layer].Address, slot));
-            values[layer].CopyTo(Slot(_values[layer].Address, slot));
+            copy[..(int)SlotBytes].CopyTo(Slot(address, slot));
+            copy = copy[(int)SlotBytes..];
         }
     }
 

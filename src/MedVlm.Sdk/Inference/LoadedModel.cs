@@ -49,7 +49,7 @@ internal sealed class LoadedModel : IDisposable
             var quantised = QuantisedWeights.Load(
                 settings.Cache, $"{Precision.ToString().ToLowerInvariant()}{(device == DeviceKind.Cuda ? "-cuda" : "")}", graphs.Vision.Weights.Concat(graphs.Decoder.Weights), tensors, deltas,
                 checkpoint.Folder, cancellationToken, calibration);
-            (_weights, Warning, Calibration) = (quantised, Join(fault, quantised.Warning), quantised.IsCalibrated ? calibration!.Content() : null);
+            (_weights, Warning, Calibration) = (quantised, Join(fault, quantised.Warning), quantised.Calibration);
         }
         try
         {
@@ -143,6 +143,9 @@ internal sealed class LoadedModel : IDisposable
     public GraphSession Vision { get; }
 
     public GraphSession Decoder { get; }
+
+    /// <summary>Counts its image features.</summary>
+    public FeatureMemory Features { get; } = new();
 
     /// <summary>Where the KV cache lies.</summary>
     public DeviceMemory CacheMemory { get; }

@@ -21,8 +21,8 @@ internal sealed class QuantisedWeights : WeightSource
     /// <summary>What the log should tell: that the weights are not in the cache, or have lost numbers; null for nothing.</summary>
     public string? Warning { get; private init; }
 
-    /// <summary>Whether they are other than without a calibration.</summary>
-    public bool IsCalibrated { get; private init; }
+    /// <summary>Hash of the calibration that they were quantised by; null for none, or where it changes nothing.</summary>
+    public string? Calibration { get; private init; }
 
     /// <summary>Opens the weights from the cache, or quantises them.</summary>
     /// <param name="cache">Where they are kept.</param>
@@ -46,20 +46,20 @@ internal sealed class QuantisedWeights : WeightSource
             Shift = use.InputNorm?.Shift is { } shift ? tensors[shift] : null,
         }).ToList();
         wanted = calibration?.ApplyTo(wanted) ?? wanted;
-        bool isCalibrated = wanted.Any(tensor => tensor.Columns is not null || tensor.MeanSquares is not null);
+        var applied = wanted.Any(tensor => tensor.Columns is not null || tensor.MeanSquares is not null) ? calibration!.Content() : null;
         var anyFile = tensors.Values.First().File;
         try
         {
-            var (file, fault) = cache.Open(scheme, wanted, model, cancellationToken);
+            var (file, fault) = cache.Open(scheme, wanted, model, cancellationToken, applied);
             var warning = (fault is null ? null : $"Quantised weights in the cache were damaged, and have been made again: {fault}")
                         + OutOfRange(file.Metadata.GetValueOrDefault(QuantisedCache.OutOfRange));
-            return new QuantisedWeights(file, anyFile) { IsCalibrated = isCalibrated, Warning = warning is "" ? null : warning.TrimStart() };
+            return new QuantisedWeights(file, anyFile) { Calibration = applied, Warning = warning is "" ? null : warning.TrimStart() };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             var weights = new QuantisedWeights(null, anyFile)
             {
-                IsCalibrated = isCalibrated,
+                Calibration = applied,
                 Warning = $"The quantised weights were made in memory, and will be made again at every load, since the cache folder {Fault.Quote(cache.Folder)} "
                     + $"cannot be used: {e.Message} Make it writable, or name another by the environment variable {QuantisedCache.Variable}."
                     + OutOfRange(Float16Numbers.Report(wanted, cancellationToken)),

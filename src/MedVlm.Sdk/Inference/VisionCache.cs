@@ -34,7 +34,7 @@ internal sealed class VisionCache(long capacity)
     }
 
     /// <param name="key">The image; null is never there, and does not count.</param>
-    /// <param name="features">Its features.</param>
+    /// <param name="features">A hold on its features.</param>
     public bool TryGet(ImageKey? key, [NotNullWhen(true)] out VisionFeatures? features)
     {
         features = null;
@@ -51,12 +51,12 @@ internal sealed class VisionCache(long capacity)
             _hits++;
             _recent.Remove(entry);
             _recent.AddFirst(entry);
-            features = entry.Value.Features;
+            features = entry.Value.Features.Share();
             return true;
         }
     }
 
-    /// <summary>Keeps features, unless they are larger than the whole cache. They must not change any more.</summary>
+    /// <summary>Keeps features by a hold of its own, unless they are larger than the whole cache.</summary>
     public void Add(ImageKey? key, VisionFeatures features)
     {
         if (key is null || features.Bytes > capacity)
@@ -66,12 +66,13 @@ internal sealed class VisionCache(long capacity)
         {
             if (_entries.ContainsKey(key))
                 return;
-            _entries.Add(key, _recent.AddFirst(new Entry(key, features)));
+            _entries.Add(key, _recent.AddFirst(new Entry(key, features.Share())));
             for (_bytes += features.Bytes; _bytes > capacity; _recent.RemoveLast())
             {
                 var last = _recent.Last!.Value;
                 _entries.Remove(last.Key);
                 _bytes -= last.Features.Bytes;
+                last.Features.Dispose();
             }
         }
     }
@@ -89,6 +90,8 @@ internal sealed class VisionCache(long capacity)
     {
         lock (_lock)
         {
+            foreach (var entry in _recent)
+                entry.Features.Dispose();
             _entries.Clear();
             _recent.Clear();
             _bytes = 0;

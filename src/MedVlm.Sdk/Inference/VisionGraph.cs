@@ -1,4 +1,3 @@
-using MedVlm.Checkpoints;
 using MedVlm.Graphs;
 using MedVlm.Models;
 using Microsoft.ML.OnnxRuntime;
@@ -27,22 +26,36 @@ internal static class VisionGraph
         return graph;
     }
 
+    /// <summary>Numbers of the image features of some runs.</summary>
+    public static int Length(ModelFamily family, IReadOnlyList<VisionRun> runs) => checked(runs.Sum(run => run.Features) * family.FeatureWidth);
+
+    /// <summary>Runs the graph on each input in turn.</summary>
+    /// <returns>Image features of all runs, [features, width].</returns>
+    /// <inheritdoc cref="Run(GraphSession, ModelFamily, IReadOnlyList{VisionRun}, Span{float}, KvCache?, int, RunOptions, CancellationToken, Action{OrtIoBinding}?)"/>
+    public static float[] Run(
+        GraphSession vision, ModelFamily family, IReadOnlyList<VisionRun> runs, KvCache? cross, int slot, RunOptions runOptions,
+        CancellationToken cancellationToken, Action<OrtIoBinding>? bindMore = null)
+    {
+        var features = new float[Length(family, runs)];
+        Run(vision, family, runs, features, cross, slot, runOptions, cancellationToken, bindMore);
+        return features;
+    }
+
     /// <summary>Runs the graph on each input in turn.</summary>
     /// <param name="vision">The graph.</param>
     /// <param name="family">The family that it is of.</param>
     /// <param name="runs">Inputs.</param>
+    /// <param name="features">Receives the image features of all runs, [features, width].</param>
     /// <param name="cross">Receives keys and values of the cross-attention in <paramref name="slot"/>, for families that have it.</param>
     /// <param name="slot">The caption's slot.</param>
     /// <param name="runOptions">Carries the request to end a run early.</param>
     /// <param name="cancellationToken">Ends the work between two runs.</param>
     /// <param name="bindMore">Binds what the graph has beside its own inputs and outputs; null for nothing.</param>
-    /// <returns>Image features of all runs, [features, width].</returns>
-    public static float[] Run(
-        GraphSession vision, ModelFamily family, IReadOnlyList<VisionRun> runs, KvCache? cross, int slot, RunOptions runOptions,
+    public static unsafe void Run(
+        GraphSession vision, ModelFamily family, IReadOnlyList<VisionRun> runs, Span<float> features, KvCache? cross, int slot, RunOptions runOptions,
         CancellationToken cancellationToken, Action<OrtIoBinding>? bindMore = null)
     {
-        int width = family.FeatureWidth, filled = 0;
-        var features = new float[runs.Sum(run => run.Features) * width];
+        int width = family.FeatureWidth;
         foreach (var run in runs)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -53,8 +66,6 @@ internal static class VisionGraph
                 foreach (var (name, tensor) in run.Inputs)
                     binding.BindInput(name, Input(tensor));
 
-                var place = features.AsMemory(filled, run.Features * width);
-                binding.BindOutput(Features, Keep(OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, place, [run.Features, width])));
                 for (int layer = 0; cross is not null && layer < family.Shape.Layers; layer++)
                 {
                     binding.BindOutput(DecoderGraph.CrossKey(layer), Keep(cross.Keys(layer, slot, 1)));
@@ -62,8 +73,13 @@ internal static class VisionGraph
                 }
 
                 bindMore?.Invoke(binding);
-                vision.Session.RunWithBinding(runOptions, binding);
-                filled += place.Length;
+                var place = features[..(run.Features * width)];
+                fixed (float* numbers = place)
+                {
+                    binding.BindOutput(Features, Keep(Value(numbers, place.Length, [run.Features, width])));
+                    vision.Session.RunWithBinding(runOptions, binding);
+                }
+                features = features[place.Length..];
             }
             finally
             {
@@ -76,7 +92,7 @@ internal static class VisionGraph
                 if (tensor.TryMake() is not { } made)
                     return Keep(Value(tensor));
                 values.Add(made);
-                return Keep(Value(made, tensor.Shape));
+                return Keep(Value((float*)made.Data, tensor.Length, tensor.Shape));
             }
 
             OrtValue Keep(OrtValue value)
@@ -85,11 +101,10 @@ internal static class VisionGraph
                 return value;
             }
         }
-        return features;
     }
 
-    static unsafe OrtValue Value(NativeBuffer values, long[] shape) => OrtValue.CreateTensorValueWithData(
-        OrtMemoryInfo.DefaultInstance, TensorElementType.Float, shape, (nint)values.Data, checked((long)values.Length));
+    static unsafe OrtValue Value(float* numbers, long count, long[] shape) => OrtValue.CreateTensorValueWithData(
+        OrtMemoryInfo.DefaultInstance, TensorElementType.Float, shape, (nint)numbers, count * sizeof(float));
 
     static OrtValue Value(HostTensor tensor) => tensor.Data switch
     {

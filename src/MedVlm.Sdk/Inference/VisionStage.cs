@@ -251,39 +251,30 @@ internal sealed class VisionStage
             return;
         }
 
-        // Each image once.
+        // Each image once, and one run for all of them.
         var images = Images(batch);
-        var features = images.Count == 1 ? [Run(images[0].Inputs.Vision, batch, 1)] : RunJoined(images, batch);
+        using var all = Run(images.Count == 1 ? images[0].Inputs.Vision : [Joined(images)], batch, images.Count);
         _cache.Count(hits: batch.Count - images.Count, misses: images.Count);
 
         var elapsed = Stopwatch.GetElapsedTime(start);
-        foreach (var (image, made) in images.Zip(features))
-        {
-            _cache.Add(image.ImageKey, made);
-            foreach (var generation in batch)
-                if (generation == image || image.ImageKey is { } key && generation.ImageKey == key)
-                {
-                    generation.Vision = elapsed;
-                    Hand(generation, made);
-                }
-        }
-    }
-
-    /// <summary>One run for all images, cut into the features of each.</summary>
-    List<VisionFeatures> RunJoined(List<Generation> images, List<Generation> batch)
-    {
-        var joined = JoinedVisionRun.Join([.. images.SelectMany(image => image.Inputs.Vision)], _model.Family.SharedVisionInputs!);
-        var all = Run([joined], batch, images.Count).Features;
-
-        var (features, first) = (new List<VisionFeatures>(), 0);
+        int first = 0;
         foreach (var image in images)
         {
-            int length = image.Inputs.Vision.Sum(run => run.Features) * _model.Family.FeatureWidth;
-            features.Add(new VisionFeatures(all[first..(first + length)]));
+            int length = VisionGraph.Length(_model.Family, image.Inputs.Vision);
+            using var features = all.Cut(first, length);
             first += length;
+            _cache.Add(image.ImageKey, features);
+            foreach (var generation in batch.FindAll(one => one == image || image.ImageKey is { } key && one.ImageKey == key))
+            {
+                generation.Vision = elapsed;
+                Hand(generation, features.Share());
+                batch.Remove(generation);   // whatever happens to the others, it is the engine's
+            }
         }
-        return features;
     }
+
+    Models.VisionRun Joined(List<Generation> images) =>
+        JoinedVisionRun.Join([.. images.SelectMany(image => image.Inputs.Vision)], _model.Family.SharedVisionInputs!);
 
     VisionFeatures Run(IReadOnlyList<Models.VisionRun> runs, List<Generation> batch, int images)
     {
@@ -297,10 +288,17 @@ internal sealed class VisionStage
                 ending.Cancel();
         }));
         long start = Stopwatch.GetTimestamp();
+        var features = new VisionFeatures(_model.Features, VisionGraph.Length(_model.Family, runs));
         try
         {
             _hooks.BeforeRun?.Invoke("vision", images);
-            return new VisionFeatures(VisionGraph.Run(_model.Vision, _model.Family, runs, null, 0, runOptions, ending.Token));
+            VisionGraph.Run(_model.Vision, _model.Family, runs, features.Values, null, 0, runOptions, ending.Token);
+            return features;
+        }
+        catch
+        {
+            features.Dispose();
+            throw;
         }
         finally
         {
@@ -312,10 +310,11 @@ internal sealed class VisionStage
         bool AllGone() => batch.TrueForAll(generation => generation.CancellationToken.IsCancellationRequested);
     }
 
+    /// <summary>Hands a caption its own hold on its features, and both on to the engine.</summary>
     void Hand(Generation generation, VisionFeatures features)
     {
-        generation.Trace?.Vision = [.. generation.Inputs.Vision.Select(run => run.Made())];
         generation.Features = features;
+        generation.Trace?.Vision = [.. generation.Inputs.Vision.Select(run => run.Made())];
         generation.ReleaseImages();
         generation.Wait();
         _work.AddReady(generation);

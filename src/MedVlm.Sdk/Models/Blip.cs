@@ -153,7 +153,7 @@ internal sealed class Blip : ModelFamily
         var values = new HostTensor([1, RgbImage.Channels, side, side], values => PixelValues.ChannelsFirst(
             pixels.Pixels, tiles: 1, _processor.RescaleFactor, _processor.ImageMean, _processor.ImageStd, values), pixels);
 
-        return new VisionRun(new Dictionary<string, HostTensor> { ["pixel_values"] = values }, _config.VisionConfig.Features);
+        return new VisionRun(new Dictionary<string, HostTensor> { [VisionRun.Pixels] = values }, _config.VisionConfig.Features);
     }
 
     // ---- Vision: ViT ----
@@ -163,7 +163,7 @@ internal sealed class Blip : ModelFamily
     {
         var (v, tower) = (_config.VisionConfig, w["vision_model"]);
         var embeddings = tower["embeddings"];
-        var pixels = graph.Input("pixel_values", ElementType.Float32, 1, RgbImage.Channels, v.ImageSize, v.ImageSize);
+        var pixels = graph.Input(VisionRun.Pixels, ElementType.Float32, 1, RgbImage.Channels, v.ImageSize, v.ImageSize);
 
         var x = pixels.PatchEmbedding(embeddings["patch_embedding"], v.ImageSize, v.PatchSize, v.HiddenSize)       // [1, P, C]
                       .BehindClassToken(embeddings["class_embedding"].Get(graph, "", [1, 1, v.HiddenSize]))

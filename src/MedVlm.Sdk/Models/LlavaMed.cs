@@ -129,7 +129,7 @@ internal sealed class LlavaMed : ModelFamily
         return new VisionRun(
             new Dictionary<string, HostTensor>
             {
-                ["pixel_values"] = new(
+                [VisionRun.Pixels] = new(
                     [1, 3, side, side], values => PixelValues.ChannelsFirst(pixels.Pixels, tiles: 1, 1 / 255.0, ClipTower.Mean, ClipTower.Std, values), pixels),
                 ["class_rows"] = new(new long[1], [1, 1]),
                 ["feature_rows"] = new(Enumerable.Range(1, _tower.Patches).Select(row => (long)row).ToArray(), [1, _tower.Patches]),
@@ -146,7 +146,7 @@ internal sealed class LlavaMed : ModelFamily
     /// <summary>Images [B, 3, S, S] to image features [B, P, D].</summary>
     public override Tensor Vision(GraphBuilder graph, Weights w)
     {
-        var pixels = graph.Input("pixel_values", ElementType.Float32, "B", 3, _tower.ImageSize, _tower.ImageSize);
+        var pixels = graph.Input(VisionRun.Pixels, ElementType.Float32, "B", 3, _tower.ImageSize, _tower.ImageSize);
         var classRows = graph.Input("class_rows", ElementType.Int64, "B", 1);
         var patches = graph.Input("feature_rows", ElementType.Int64, "B", _tower.Patches);                        // all but the class token
 

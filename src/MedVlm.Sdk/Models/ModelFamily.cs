@@ -163,6 +163,9 @@ internal sealed record ModelInputs(IReadOnlyList<VisionRun> Vision, int[] Prompt
 /// <param name="Features">Image features that the run gives.</param>
 internal sealed record VisionRun(IReadOnlyDictionary<string, HostTensor> Inputs, int Features) : IDisposable
 {
+    /// <summary>The input that every family has: the values of the pixels, whatever else belongs to them.</summary>
+    public const string Pixels = "pixel_values";
+
     /// <summary>Makes runs one after another; if one cannot be made, those before it give their pixels back.</summary>
     /// <param name="make">Adds them to the list.</param>
     public static List<VisionRun> MakeAll(Action<List<VisionRun>> make)
@@ -180,8 +183,8 @@ internal sealed record VisionRun(IReadOnlyDictionary<string, HostTensor> Inputs,
         }
     }
 
-    /// <summary>Values that it takes in: what its workspace is proportional to.</summary>
-    public long Values => Inputs.Values.Sum(tensor => tensor.Type == typeof(float) ? tensor.Length : 0);
+    /// <summary>Values of its pixels: what its workspace is proportional to.</summary>
+    public long Values => Inputs[Pixels].Length;
 
     /// <summary>The same with all numbers made.</summary>
     public VisionRun Made() => this with { Inputs = Inputs.ToDictionary(input => input.Key, input => input.Value.Made()) };

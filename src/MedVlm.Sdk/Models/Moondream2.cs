@@ -173,7 +173,7 @@ internal sealed class Moondream2 : ModelFamily
         return new VisionRun(
             new Dictionary<string, HostTensor>
             {
-                ["pixel_values"] = new(
+                [VisionRun.Pixels] = new(
                     [count, RgbImage.Channels, side, side],
                     values => PixelValues.ChannelsFirst(pixels.Pixels, count, 1 / 255.0, [0.5f, 0.5f, 0.5f], [0.5f, 0.5f, 0.5f], values), pixels),
                 ["pooling"] = new([_vision.Patches, count * _vision.Patches], matrix => crops.FillPooling(tiling, matrix)),
@@ -187,7 +187,7 @@ internal sealed class Moondream2 : ModelFamily
     public override Tensor Vision(GraphBuilder graph, Weights w)
     {
         var (v, tower) = (_vision, w["model.vision"]);
-        var pixels = graph.Input("pixel_values", ElementType.Float32, "B", RgbImage.Channels, v.CropSize, v.CropSize);
+        var pixels = graph.Input(VisionRun.Pixels, ElementType.Float32, "B", RgbImage.Channels, v.CropSize, v.CropSize);
         var pooling = graph.Input("pooling", ElementType.Float32, v.Patches, "N");
 
         var x = pixels.Patches(v.CropSize, v.EncPatchSize).Linear(tower["patch_emb"], v.EncDim, bias: true)

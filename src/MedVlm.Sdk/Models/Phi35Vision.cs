@@ -167,7 +167,7 @@ internal sealed class Phi35Vision : ModelFamily
         return new VisionRun(
             new Dictionary<string, HostTensor>
             {
-                ["pixel_values"] = new([crops, 3, side, side], Fill, pixels, whole.Length * sizeof(float)),
+                [VisionRun.Pixels] = new([crops, 3, side, side], Fill, pixels, whole.Length * sizeof(float)),
                 ["class_rows"] = new(new long[crops], [crops, 1]),
                 ["feature_rows"] = new(rows, [rows.Length / Merged, Merged]),
             },
@@ -217,7 +217,7 @@ internal sealed class Phi35Vision : ModelFamily
     /// <summary>An image's crops [B, 3, S, S] to its features [F, D].</summary>
     public override Tensor Vision(GraphBuilder graph, Weights w)
     {
-        var pixels = graph.Input("pixel_values", ElementType.Float32, "B", 3, _tower.ImageSize, _tower.ImageSize);
+        var pixels = graph.Input(VisionRun.Pixels, ElementType.Float32, "B", 3, _tower.ImageSize, _tower.ImageSize);
         var classRows = graph.Input("class_rows", ElementType.Int64, "B", 1);
         var featureRows = graph.Input("feature_rows", ElementType.Int64, "F", Merged);
 

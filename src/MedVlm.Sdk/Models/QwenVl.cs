@@ -187,7 +187,7 @@ internal abstract class QwenVl : ModelFamily
 
         var inputs = new Dictionary<string, HostTensor>
         {
-            ["pixel_values"] = new([count, grid.Patches, _images.PatchValues], Fill, pixels),
+            [VisionRun.Pixels] = new([count, grid.Patches, _images.PatchValues], Fill, pixels),
             ["rotary_cos"] = new(cos, [grid.Patches, _towerRotary.Angles]),
             ["rotary_sin"] = new(sin, [grid.Patches, _towerRotary.Angles]),
             ["rotary_rows"] = new(
@@ -205,7 +205,7 @@ internal abstract class QwenVl : ModelFamily
     /// <summary>Pixels of the patches to their embeddings [B, N, C], and the rotary embedding of their rows and columns.</summary>
     protected (Tensor Patches, Rotary Rotary) PatchEmbedding(GraphBuilder graph, Weights w)
     {
-        var pixels = graph.Input("pixel_values", ElementType.Float32, "B", "N", _images.PatchValues);                // [B, N, V]
+        var pixels = graph.Input(VisionRun.Pixels, ElementType.Float32, "B", "N", _images.PatchValues);                // [B, N, V]
         var rotary = new Rotary(
             graph.Input("rotary_cos", ElementType.Float32, "N", _towerRotary.Angles),
             graph.Input("rotary_sin", ElementType.Float32, "N", _towerRotary.Angles),

@@ -197,7 +197,7 @@ internal sealed class SmolVlm : ModelFamily
         var values = new HostTensor([count, 3, side, side], values => PixelValues.ChannelsFirst(
             pixels.Pixels, count, _processor.RescaleFactor, _processor.ImageMean, _processor.ImageStd, values), pixels);
 
-        return new VisionRun(new Dictionary<string, HostTensor> { ["pixel_values"] = values }, count * _config.FeaturesPerTile);
+        return new VisionRun(new Dictionary<string, HostTensor> { [VisionRun.Pixels] = values }, count * _config.FeaturesPerTile);
     }
 
     /// <summary>One placeholder for each image feature: tiles row by row, then the whole image.</summary>
@@ -222,7 +222,7 @@ internal sealed class SmolVlm : ModelFamily
     public override Tensor Vision(GraphBuilder graph, Weights w)
     {
         var (v, tower) = (_config.VisionConfig, w["model.vision_model"]);
-        var pixels = graph.Input("pixel_values", ElementType.Float32, "B", 3, v.ImageSize, v.ImageSize);
+        var pixels = graph.Input(VisionRun.Pixels, ElementType.Float32, "B", 3, v.ImageSize, v.ImageSize);
 
         // A tile has the tower's own size, so a patch's position is its index.
         var x = pixels.PatchEmbedding(tower["embeddings.patch_embedding"], v.ImageSize, v.PatchSize, v.HiddenSize)

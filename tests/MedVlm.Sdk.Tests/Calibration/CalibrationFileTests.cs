@@ -111,12 +111,63 @@ public sealed class CalibrationFileTests
 
             // The number of images, or the model's name, may be what has changed.
             Assert.True(calibration is null ? fault is not null : calibration.Content() == Calibration().Content());
+            Assert.Equal(calibration is not null, IsWhole(path));
         }, iter: 300, threads: 1);
 
         File.WriteAllBytes(path, whole[..^4]);
         Assert.Equal(
             $"The calibration in \"{path}\" is damaged, and the weights were quantised without it: calibrate again, or delete the file.",
             cache.ReadCalibration(Floats(weights), _ => true, Token).Fault);
+    }
+
+    static bool IsWhole(string path)
+    {
+        try
+        {
+            using var file = SafetensorsFile.Open(path);
+            return CalibrationData.IsWhole(file);
+        }
+        catch (CheckpointException)
+        {
+            return false;
+        }
+    }
+
+    [Fact]
+    public void What_an_earlier_calibration_has_quantised_goes_with_it_and_nothing_else()
+    {
+        using var folder = new TemporaryFolder();
+        var cache = Cache(folder);
+        using var weights = Weights(folder, 1);
+        using var others = Weights(folder, 2);
+        var later = Calibration() with { MeanSquares = new Dictionary<string, float[]> { ["w"] = Ones(Inputs) } };
+        string Quantise(SafetensorsFile of, CalibrationData? calibration)
+        {
+            WeightPart[] parts = [WeightPart.Int4, WeightPart.Int4Scale, WeightPart.Int4ZeroPoint];
+            IReadOnlyList<QuantisedTensor> wanted =
+            [
+                .. parts.Select(part => new QuantisedTensor($"w/{part}", of.Tensors["w"], null, part, part.Shape(Outputs, Inputs)) { StoredName = "w" }),
+            ];
+            using var file = cache.Open("test", calibration?.ApplyTo(wanted) ?? wanted, "model", Token, calibration?.Content()).File;
+            return file.Path;
+        }
+
+        var calibration = cache.WriteCalibration(Calibration(), Floats(weights), "model", 24, Token);
+        var (plain, former, other) = (Quantise(weights, null), Quantise(weights, Calibration()), Quantise(others, later));
+
+        // The same once more changes nothing.
+        cache.WriteCalibration(Calibration(), Floats(weights), "model", 24, Token);
+        Assert.True(File.Exists(former));
+
+        using (SafetensorsFile.Open(former))
+            cache.WriteCalibration(later, Floats(weights), "model", 24, Token);
+        Assert.True(File.Exists(former), "It was in use.");
+        Assert.True(File.Exists(other));
+
+        cache.WriteCalibration(Calibration(), Floats(weights), "model", 24, Token);
+        cache.WriteCalibration(later, Floats(weights), "model", 24, Token);
+        Assert.False(File.Exists(former));
+        Assert.All([calibration, plain], file => Assert.True(File.Exists(file)));
     }
 
     [Fact]

@@ -40,11 +40,22 @@ public sealed class MemoryPlanTests
     }
 
     [Theory, MemberData(nameof(Families))]
+    public void What_is_known_of_an_image_is_what_the_family_makes_of_it(string family)
+    {
+        var known = KnownModels.Find(s_known[family])!.Caption;
+
+        var made = ModelPlanner.Caption(FullSizeModel.Of(family).Family, new(), new CaptionOptions());
+
+        // The small tokenizer of the goldens makes other tokens of the prompt.
+        Assert.Equal(known, made with { PromptTokens = known.PromptTokens });
+    }
+
+    [Theory, MemberData(nameof(Families))]
     public void What_is_known_of_a_caption_is_what_the_published_tokenizer_makes_of_it(string family)
     {
-        var tokenizer = TestFolders.Shared("tokenizers", family);
-        Assert.SkipWhen(tokenizer is null, "The published tokenizers are not beside this checkout.");
-        Assert.SkipWhen(family == "moondream2", "The tokenizer of this revision, moondream/starmie-v1, is not among the published tokenizers here.");
+        // Moondream2 asks for captions with ids that its configuration lists: its tokenizer, which is not among the published ones here, has no part in them.
+        var tokenizer = family == "moondream2" ? null : TestFolders.Shared("tokenizers", family);
+        Assert.SkipWhen(tokenizer is null && family != "moondream2", "The published tokenizers are not beside this checkout.");
 
         Assert.Equal(KnownModels.Find(s_known[family])!.Caption, ModelPlanner.Caption(FullSizeModel.Of(family, tokenizer).Family, new(), new CaptionOptions()));
     }

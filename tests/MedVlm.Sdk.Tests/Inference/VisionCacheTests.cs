@@ -9,15 +9,18 @@ public sealed class VisionCacheTests
 {
     const int Kilobyte = 256;
 
+    readonly FeatureMemory _memory = new();
+
     [Fact]
     public void The_least_recently_used_goes_first()
     {
         var cache = new VisionCache(3 * Kilobyte * sizeof(float));
         foreach (var name in (string[])["a", "b", "c"])
-            cache.Add(Key(name), Features(Kilobyte));
-        Assert.True(cache.TryGet(Key("a"), out _));
+            Add(cache, name, Kilobyte);
+        Assert.True(cache.TryGet(Key("a"), out var a));
+        a.Dispose();
 
-        cache.Add(Key("d"), Features(Kilobyte));
+        Add(cache, "d", Kilobyte);
 
         Assert.Equal([true, false, true, true], new[] { "a", "b", "c", "d" }.Select(name => cache.Contains(Key(name))));
     }
@@ -26,9 +29,9 @@ public sealed class VisionCacheTests
     public void What_is_larger_than_the_whole_cache_is_not_kept()
     {
         var cache = new VisionCache(Kilobyte * sizeof(float));
-        cache.Add(Key("a"), Features(Kilobyte));
+        Add(cache, "a", Kilobyte);
 
-        cache.Add(Key("b"), Features(Kilobyte + 1));
+        Add(cache, "b", Kilobyte + 1);
 
         Assert.True(cache.Contains(Key("a")));
         Assert.False(cache.Contains(Key("b")));
@@ -39,9 +42,27 @@ public sealed class VisionCacheTests
     {
         var cache = new VisionCache(1 << 20);
 
-        cache.Add(Key("a"), new VisionFeatures(new float[10], [new byte[20], new byte[20]], [new byte[20], new byte[20]]));
+        Add(cache, "a", 10, crossBytes: 80);
 
         Assert.Equal(10 * sizeof(float) + 80, cache.Bytes);
+    }
+
+    [Fact]
+    public void What_has_gone_is_freed_when_those_who_had_it_let_go()
+    {
+        var cache = new VisionCache(Kilobyte * sizeof(float));
+        Add(cache, "a", Kilobyte);
+        Assert.True(cache.TryGet(Key("a"), out var a));
+
+        Add(cache, "b", Kilobyte);
+        Assert.False(cache.Contains(Key("a")));
+        Assert.Equal(2 * Kilobyte * sizeof(float), _memory.Used);
+        Assert.All(a.Values.ToArray(), value => Assert.Equal(Kilobyte, value));
+
+        a.Dispose();
+        Assert.Equal(cache.Bytes, _memory.Used);
+        cache.Clear();
+        Assert.Equal((0, 0), (cache.Bytes, _memory.Used));
     }
 
     [Fact]
@@ -49,17 +70,21 @@ public sealed class VisionCacheTests
         Gen.Select(Gen.Int[0, 20], Gen.Int[1, 40]).Array[1, 60].Sample(steps =>
         {
             const int Capacity = 100;
-            var cache = new VisionCache(Capacity * sizeof(float));
+            var (cache, memory) = (new VisionCache(Capacity * sizeof(float)), new FeatureMemory());
             var sizes = new Dictionary<int, int>();
             foreach (var (image, size) in steps)
             {
                 if (cache.TryGet(Key($"{image}"), out var features))
-                    Assert.Equal(sizes[image], features.Features.Length);
+                {
+                    Assert.Equal(sizes[image], features.Values.Length);
+                    features.Dispose();
+                }
                 else
                 {
                     sizes[image] = size;
-                    cache.Add(Key($"{image}"), Features(size));
+                    Add(cache, $"{image}", size, memory: memory);
                 }
+                Assert.Equal(cache.Bytes, memory.Used);
                 Assert.Equal(Enumerable.Range(0, 21).Where(i => cache.Contains(Key($"{i}"))).Sum(i => sizes[i]) * sizeof(float), cache.Bytes);
                 Assert.InRange(cache.Bytes, 0, Capacity * sizeof(float));
             }
@@ -93,5 +118,11 @@ public sealed class VisionCacheTests
 
     static ImageKey Key(string name) => new(name);
 
-    static VisionFeatures Features(int values) => new(new float[values], [], []);
+    /// <summary>Adds features that are all their own number, and lets go of them.</summary>
+    void Add(VisionCache cache, string name, int values, long crossBytes = 0, FeatureMemory? memory = null)
+    {
+        using var features = new VisionFeatures(memory ?? _memory, values, crossBytes);
+        features.Values.Fill(values);
+        cache.Add(Key(name), features);
+    }
 }

@@ -36,8 +36,15 @@ public sealed class ConsoleCacheTests
         Assert.Contains("lm_head", report, StringComparison.Ordinal);
         Assert.Contains("Calibrated model", await RunAsync(cache, "cache", "list"), StringComparison.Ordinal);
         Assert.DoesNotContain("no model", await RunAsync(cache, "doctor"), StringComparison.Ordinal);
-        await RunAsync(cache, "cache", "clear");
+
+        // Not one that is damaged.
+        var file = Assert.Single(new QuantisedCache(cache).Files(), file => file.Name.Contains("calibration", StringComparison.Ordinal)).FullName;
+        var bytes = await File.ReadAllBytesAsync(file, TestContext.Current.CancellationToken);
+        bytes[^1] ^= 1;
+        await File.WriteAllBytesAsync(file, bytes, TestContext.Current.CancellationToken);
         Assert.DoesNotContain("Calibrated model", await RunAsync(cache, "cache", "list"), StringComparison.Ordinal);
+        await RunAsync(cache, "cache", "clear");
+        Assert.Empty(new QuantisedCache(cache).Files());
     }
 
     [Fact]

@@ -96,10 +96,25 @@ internal sealed record CalibrationData(IReadOnlyList<Fold> Folds, IReadOnlyDicti
     }
 
     /// <summary>The same text for the same numbers.</summary>
-    public string Content()
+    public string Content() => Content(ToVectors());
+
+    /// <summary>Whether a file holds what was written, whatever weights it is for.</summary>
+    public static bool IsWhole(SafetensorsFile file)
+    {
+        if (file.Tensors.Values.Any(stored => stored.Dtype != TensorDtype.F32))
+            return false;
+        return Content(file.Tensors.Select(tensor =>
+        {
+            var values = new float[tensor.Value.Elements];
+            Widen.ToFloat32(tensor.Value, values);
+            return (tensor.Key, values);
+        })) == file.Metadata.GetValueOrDefault(QuantisedCache.CalibrationContent);
+    }
+
+    static string Content(IEnumerable<(string Name, float[] Values)> vectors)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (var (name, values) in ToVectors().OrderBy(vector => vector.Name, StringComparer.Ordinal))
+        foreach (var (name, values) in vectors.OrderBy(vector => vector.Name, StringComparer.Ordinal))
         {
             hash.AppendData(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(name)));
             hash.AppendData(SHA256.HashData(MemoryMarshal.AsBytes<float>(values)));

@@ -22,7 +22,7 @@ internal sealed class QuantisedCache(string folder)
     public const string Variable = "MEDVLM_CACHE";
 
     /// <summary>Keys of a file's metadata.</summary>
-    public const string Model = "model", Scheme = "scheme", OutOfRange = "beyond_float16", CalibrationImages = "calibration_images", CalibrationContent = "content";
+    public const string Model = "model", Scheme = "scheme", OutOfRange = "beyond_float16", Calibration = "calibration", CalibrationImages = "calibration_images", CalibrationContent = "content";
 
     // Raised with every change of the numbers or of the layout.
     const string Version = "3";
@@ -52,12 +52,13 @@ internal sealed class QuantisedCache(string folder)
     /// <param name="tensors">The tensors.</param>
     /// <param name="model">What the weights are of, for whoever lists the cache.</param>
     /// <param name="cancellationToken">Gives up.</param>
+    /// <param name="calibration">Hash of the calibration that bears on them; null for none.</param>
     /// <returns>The file, and what was wrong with the one that it replaces; null for nothing.</returns>
     /// <exception cref="IOException">The folder cannot be written, or a file of it not be read.</exception>
     /// <exception cref="UnauthorizedAccessException">The folder must not be written, or a file of it not be read.</exception>
     /// <exception cref="CheckpointException">The weights cannot be quantised, or the checkpoint not be read.</exception>
     public (SafetensorsFile File, string? Fault) Open(
-        string scheme, IReadOnlyList<QuantisedTensor> tensors, string model, CancellationToken cancellationToken)
+        string scheme, IReadOnlyList<QuantisedTensor> tensors, string model, CancellationToken cancellationToken, string? calibration = null)
     {
         Content.Create();
         Content.RemoveStale();
@@ -75,6 +76,8 @@ internal sealed class QuantisedCache(string folder)
             var metadata = new Dictionary<string, string> { ["format"] = "medvlm-quantised", [Scheme] = scheme, [Model] = model };
             if (Float16Numbers.Report(tensors, cancellationToken) is { } report)
                 metadata[OutOfRange] = report;
+            if (calibration is not null)
+                metadata[Calibration] = calibration;
             Content.Write(name, stream => QuantisedFile.Write(stream, tensors, metadata, cancellationToken), MoveSame);
         }
     }
@@ -97,7 +100,10 @@ internal sealed class QuantisedCache(string folder)
         }
     }
 
-    /// <summary>Keeps a calibration, in place of an earlier one of the same weights.</summary>
+    /// <summary>
+    /// Keeps a calibration, in place of an earlier one of the same weights, and deletes what was quantised by that one, unless a captioner
+    /// is using it.
+    /// </summary>
     /// <param name="calibration">What is to be kept.</param>
     /// <param name="weights">The checkpoint's tensors, adapter included, as they are in floating point.</param>
     /// <param name="model">What it is of, for whoever lists the cache.</param>
@@ -111,13 +117,32 @@ internal sealed class QuantisedCache(string folder)
         Content.Create();
         Content.RemoveStale();
         var name = CalibrationName(weights, cancellationToken);
+        var path = Content.PathOf(name);
+        var (content, former) = (calibration.Content(), Metadata(path, CalibrationContent));
         var metadata = new Dictionary<string, string>
         {
             ["format"] = "medvlm-calibration", [Model] = model, [CalibrationImages] = images.ToString(CultureInfo.InvariantCulture),
-            [CalibrationContent] = calibration.Content(),
+            [CalibrationContent] = content,
         };
         Content.Write(name, stream => QuantisedFile.Write(stream, calibration.ToVectors(), metadata, cancellationToken), File.Move);
-        return Content.PathOf(name);
+        if (former is not null && former != content)
+            foreach (var file in Files().Where(file => Metadata(file.FullName, Calibration) == former).ToList())
+                CacheFolder.DeleteUnused(file.FullName);
+        return path;
+    }
+
+    /// <summary>What a file says about itself under this key; null for nothing, and for no file that can be read.</summary>
+    static string? Metadata(string path, string key)
+    {
+        try
+        {
+            using var file = SafetensorsFile.Open(path);
+            return file.Metadata.GetValueOrDefault(key);
+        }
+        catch (CheckpointException)
+        {
+            return null;
+        }
     }
 
     /// <summary>The calibration of these weights.</summary>
