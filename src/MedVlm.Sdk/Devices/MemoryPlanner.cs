@@ -64,7 +64,7 @@ internal static class MemoryPlanner
         // 4-bit weights are no faster than FP32 where a matrix meets hundreds of rows: on a CPU the vision tower then takes INT8.
         var vision = precision == Precision.Int4 && device == DeviceKind.Cpu ? Precision.Int8 : precision;
         long weights = model.Vision.Bytes(vision, device) + model.Decoder.Bytes(precision, device) + model.Others * ValueBytes(device)
-                     + (device == DeviceKind.Cpu ? model.HostBytes : 0);
+                     + (device == DeviceKind.Cpu ? model.HostBytes : 0) + (precision == Precision.Fp32 ? model.OwnBytes : 0);
         var formats = ModelGraphs.Formats(precision, device, model.Shape.HeadSize);
         long cache = slots * model.Shape.BytesPerSlot(model.Caption.SlotLength, formats.Decoder);
 

@@ -15,6 +15,12 @@ namespace MedVlm.Devices;
 internal sealed record ModelFootprint(
     Matrices Vision, Matrices Decoder, long Others, long HostBytes, KvShape Shape, LayerWidths Widths, CaptionFootprint Caption)
 {
+    /// <summary>
+    /// Bytes of weights that in FP32 are widened into memory of our own, beside ONNX Runtime's packed copies: those that an adapter changes, or that ONNX
+    /// Runtime cannot map.
+    /// </summary>
+    public long OwnBytes { get; init; }
+
     /// <summary>Reads a footprint off a family's graphs.</summary>
     /// <param name="family">The family.</param>
     /// <param name="graphs">Its graphs, made with the names and shapes of the checkpoint.</param>

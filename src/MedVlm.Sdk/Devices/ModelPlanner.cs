@@ -50,7 +50,13 @@ internal static class ModelPlanner
         var (graphs, caption) = Beside.Run(
             () => ModelGraphs.Build(family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape))),
             () => Caption(family, notes, options.DefaultCaption));
-        var footprint = ModelFootprint.Of(family, graphs, name => (tensors[name].Shape.Length, tensors[name].Length), caption);
+        using var adapter = options.Adapter is null ? null : LoraAdapter.Open(ModelLocator.FindAdapter(options.Adapter));
+        var deltas = adapter?.Bind(tensors, family.ModuleNames);
+        var names = graphs.Vision.Weights.Concat(graphs.Decoder.Weights).Select(use => use.StoredName).Distinct();
+        var footprint = ModelFootprint.Of(family, graphs, name => (tensors[name].Shape.Length, tensors[name].Length), caption) with
+        {
+            OwnBytes = WeightMemory.BytesOf(names, tensors, name => deltas?.ContainsKey(name) == true),
+        };
         return Plan(options, device, isLocal: true, footprint);
     }
 

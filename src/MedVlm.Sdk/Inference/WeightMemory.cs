@@ -27,13 +27,26 @@ internal sealed class WeightMemory : WeightSource
     {
         (_tensors, _deltas) = (tensors, deltas);
 
-        // The hub cache holds links: ONNX Runtime refuses them, so the blobs' own folder and names are given.
-        var largest = tensors.Values.GroupBy(tensor => Path.GetDirectoryName(tensor.File.ResolvedPath)!).MaxBy(folder => folder.Sum(tensor => tensor.Length))!;
+        var largest = Largest(tensors);
         (_folder, _anyFile) = (largest.Key, Path.GetFileName(largest.First().File.ResolvedPath));
     }
 
     /// <summary>Bytes of own memory.</summary>
     public long Bytes => _widened.Values.Sum(buffer => (long)buffer.Length);
+
+    /// <summary>Bytes of own memory that some of a checkpoint's weights will take.</summary>
+    /// <param name="names">Names of the weights.</param>
+    /// <param name="tensors">All weights by name.</param>
+    /// <param name="adapted">Whether an adapter adds something to a weight.</param>
+    public static long BytesOf(IEnumerable<string> names, IReadOnlyDictionary<string, StoredTensor> tensors, Func<string, bool> adapted)
+    {
+        var folder = Largest(tensors).Key;
+        return names.Where(name => adapted(name) || TypeInFile(tensors[name], folder) is null).Sum(name => tensors[name].Elements * sizeof(float));
+    }
+
+    // The hub cache holds links: ONNX Runtime refuses them, so the blobs' own folder and names are given.
+    static IGrouping<string, StoredTensor> Largest(IReadOnlyDictionary<string, StoredTensor> tensors) =>
+        tensors.Values.GroupBy(tensor => Path.GetDirectoryName(tensor.File.ResolvedPath)!).MaxBy(folder => folder.Sum(tensor => tensor.Length))!;
 
     public override IReadOnlyList<OrtValue> Register(GraphBuilder graph, SessionOptions options)
     {
@@ -65,9 +78,10 @@ internal sealed class WeightMemory : WeightSource
     }
 
     /// <summary>The type of a tensor that ONNX Runtime can take from the file; null where it cannot.</summary>
-    ElementType? TypeInFile(string name)
+    ElementType? TypeInFile(string name) => _deltas.ContainsKey(name) ? null : TypeInFile(_tensors[name], _folder);
+
+    static ElementType? TypeInFile(StoredTensor stored, string folder)
     {
-        var stored = _tensors[name];
         var (type, size) = stored.Dtype switch
         {
             TensorDtype.F32 => (ElementType.Float32, sizeof(float)),
@@ -75,9 +89,7 @@ internal sealed class WeightMemory : WeightSource
             TensorDtype.BF16 => (ElementType.BFloat16, sizeof(ushort)),
             _ => default,
         };
-        return size > 0 && !_deltas.ContainsKey(name) && stored.Offset % size == 0 && Path.GetDirectoryName(stored.File.ResolvedPath) == _folder
-            ? type
-            : null;
+        return size > 0 && stored.Offset % size == 0 && Path.GetDirectoryName(stored.File.ResolvedPath) == folder ? type : null;
     }
 
     unsafe OrtValue Float32Value(WeightUse use)

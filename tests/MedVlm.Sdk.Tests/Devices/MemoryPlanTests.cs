@@ -1,4 +1,5 @@
 using System.Globalization;
+using MedVlm.Checkpoints;
 using MedVlm.Devices;
 using MedVlm.Graphs;
 using MedVlm.Inference;
@@ -223,6 +224,29 @@ public sealed class MemoryPlanTests
 
         Assert.True(plan.IsLocal);
         Assert.Equal((DeviceKind.Cpu, Precision.Fp32), (plan.Device.Kind, plan.Chosen!.Precision));
+    }
+
+    [Theory]
+    [InlineData("smolvlm"), InlineData("qwen2-vl")]
+    public async Task What_an_adapter_merges_in_FP32_is_planned(string family)
+    {
+        var name = GoldenCase.LoraNames().FirstOrDefault(name => name.StartsWith($"{family}/", StringComparison.Ordinal));
+        Assert.SkipWhen(name is null, $"The goldens folder has no adapter of {family}.");
+        var adapterFolder = Path.Combine(TestFolders.Goldens, Path.GetDirectoryName(name)!);
+        var options = new MedicalCaptionerOptions { Model = Path.Combine(adapterFolder, "..", "checkpoint") };
+        long Weights(MemoryPlan plan, Precision precision) => plan.Candidates.First(candidate => candidate.Precision == precision).WeightBytes;
+
+        var plain = await MedicalCaptioner.PlanAsync(options, Processor(8), TestContext.Current.CancellationToken);
+        options.Adapter = adapterFolder;
+        var adapted = await MedicalCaptioner.PlanAsync(options, Processor(8), TestContext.Current.CancellationToken);
+
+        using var checkpoint = Checkpoint.Open(options.Model);
+        using var adapter = LoraAdapter.Open(adapterFolder);
+        var model = ModelRegistry.Create(new ModelSource(checkpoint));
+        long merged = adapter.Bind(checkpoint.Tensors, model.ModuleNames).Keys.Sum(tensor => checkpoint.Tensors[tensor].Elements * sizeof(float));
+        Assert.NotEqual(0, merged);
+        Assert.Equal(Weights(plain, Precision.Fp32) + merged, Weights(adapted, Precision.Fp32));
+        Assert.Equal(Weights(plain, Precision.Int8), Weights(adapted, Precision.Int8));
     }
 
     // ---- CUDA ----
