@@ -31,6 +31,7 @@ internal static class Program
           quality                      TinyModel: captions in INT8 and INT4 compared with FP32's.
               --images FOLDER          Images with references.json (default: samples/images; may be repeated)
           errors <folder>              Error that INT8 and INT4 leave in a checkpoint's weights.
+              --tokenizer FILE         Moondream2's, where it is not in the hub cache
               --all                    Of each tensor
           bertscore <folder>           BERTScore of made-up captions of ROCOv2's lengths, pairs per second. The folder is an encoder's checkpoint, or
                                        "minilm" or "deberta-xlarge": one of that size with random weights, for the time it takes.

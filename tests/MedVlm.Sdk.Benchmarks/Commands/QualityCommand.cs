@@ -34,7 +34,7 @@ internal static class QualityCommand
     {
         var folder = arguments.Word("checkpoint folder");
         using var checkpoint = Checkpoint.Open(folder);
-        var family = ModelRegistry.Create(new ModelSource(checkpoint));
+        var family = ModelRegistry.Create(new ModelSource(checkpoint, TokenizerSource: arguments.Text("tokenizer")));
         var tensors = family.Tensors(checkpoint);
         var graphs = ModelGraphs.Build(
             family, tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape)), Precision.Int8);
@@ -44,22 +44,30 @@ internal static class QualityCommand
         if (arguments.Has("all"))
             foreach (var (name, error) in errors)
                 Print(name, error);
-        Print("median", (Median(e => e.Int8), Median(e => e.Int4), Median(e => e.Int4Rounded)));
-        Print("largest", (errors.Max(e => e.Error.Int8), errors.Max(e => e.Error.Int4), errors.Max(e => e.Error.Int4Rounded)));
+        Print("median", Over(values => values.Order().ElementAt(errors.Count / 2)));
+        Print("largest", Over(values => values.Max()));
 
-        double Median(Func<(double Int8, double Int4, double Int4Rounded), double> value) => errors.Select(e => value(e.Error)).Order().ElementAt(errors.Count / 2);
+        WeightErrors Over(Func<IEnumerable<double>, double> of) => new(
+            of(errors.Select(e => e.Error.Int8)), of(errors.Select(e => e.Error.Int8Blocks)), of(errors.Select(e => e.Error.Int4)),
+            of(errors.Select(e => e.Error.Int4Rounded)));
 
-        void Print(string what, (double Int8, double Int4, double Int4Rounded) error) => new Measurement($"{what}: relative error", Math.Round(error.Int8, 5), "of INT8")
+        void Print(string what, WeightErrors error) => new Measurement($"{what}: relative error", Math.Round(error.Int8, 5), "of INT8")
         {
             Model = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)),
-            Notes = new { weights = errors.Count, int4 = Math.Round(error.Int4, 5), int4_rounded_over_the_range = Math.Round(error.Int4Rounded, 5) },
+            Notes = new { weights = errors.Count, int8_by_blocks = Math.Round(error.Int8Blocks, 5), int4 = Math.Round(error.Int4, 5), int4_rounded_over_the_range = Math.Round(error.Int4Rounded, 5) },
         }.Print();
     }
 
-    static (double Int8, double Int4, double Int4Rounded) Of(StoredTensor tensor)
+    /// <param name="Int8">INT8 of a CPU: a scale for each output.</param>
+    /// <param name="Int8Blocks">INT8 of a GPU: a scale in FP16 for each block.</param>
+    /// <param name="Int4">INT4.</param>
+    /// <param name="Int4Rounded">Rounding to nearest over the block's range.</param>
+    readonly record struct WeightErrors(double Int8, double Int8Blocks, double Int4, double Int4Rounded);
+
+    static WeightErrors Of(StoredTensor tensor)
     {
         int inputs = (int)(tensor.Elements / tensor.Shape[0]), blocks = (int)Int4Quantiser.Blocks(inputs);
-        double norm = 0, int8 = 0, int4 = 0, rounded = 0;
+        double norm = 0, int8 = 0, int8Blocks = 0, int4 = 0, rounded = 0;
         float[] row = new float[inputs], back = new float[inputs], scales = new float[blocks];
         var (numbers, packed, zeroPoints) = (new sbyte[inputs], new byte[blocks * Int4Quantiser.BlockBytes], new byte[(blocks + 1) / 2]);
         for (long i = 0; i < tensor.Shape[0]; i++)
@@ -72,6 +80,15 @@ internal static class QualityCommand
                 back[j] = numbers[j] * scale;
             int8 += Square(TensorPrimitives.Distance<float>(row, back));
 
+            for (int first = 0; first < inputs; first += Int4Quantiser.BlockSize)
+            {
+                int count = Math.Min(Int4Quantiser.BlockSize, inputs - first);
+                scale = Int8Quantiser.Quantise(row.AsSpan(first, count), numbers, halfScale: true);
+                for (int j = 0; j < count; j++)
+                    back[first + j] = numbers[j] * scale;
+            }
+            int8Blocks += Square(TensorPrimitives.Distance<float>(row, back));
+
             Int4Quantiser.Quantise(row, [], packed, scales, zeroPoints);
             for (int j = 0; j < inputs; j++)
                 back[j] = Dequantise(packed, scales, zeroPoints, j);
@@ -81,7 +98,7 @@ internal static class QualityCommand
                 RoundOverRange(row.AsSpan(first, Math.Min(Int4Quantiser.BlockSize, inputs - first)), back.AsSpan(first));
             rounded += Square(TensorPrimitives.Distance<float>(row, back));
         }
-        return (Math.Sqrt(int8 / norm), Math.Sqrt(int4 / norm), Math.Sqrt(rounded / norm));
+        return new(Math.Sqrt(int8 / norm), Math.Sqrt(int8Blocks / norm), Math.Sqrt(int4 / norm), Math.Sqrt(rounded / norm));
 
         static double Square(double value) => value * value;
     }
