@@ -45,8 +45,8 @@ internal static class PlanCommand
         if (text.Equals("gpu", StringComparison.OrdinalIgnoreCase))
         {
             var system = SystemInformation.Detect();
-            return system.Gpus.MaxBy(gpu => gpu.FreeMemoryBytes)
-                ?? throw new UsageException($"This machine has no NVIDIA GPU that answers. {string.Join(" ", system.Problems)}".TrimEnd());
+            return system.CudaGpus.MaxBy(gpu => gpu.FreeMemoryBytes)
+                ?? throw new UsageException($"This machine has no NVIDIA GPU that CUDA can use. {string.Join(" ", system.Problems)}".TrimEnd());
         }
         try
         {

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using MedVlm.Devices;
 using MedVlm.Tests.Checkpoints;
 
@@ -58,23 +57,5 @@ public sealed class NvmlLibraryTests : IDisposable
         Assert.True(problem is null or "nvmlInit_v2: the driver is too old for it", problem);
     }
 
-    string Build(string? define = null)
-    {
-        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows brings no C compiler.");
-        var library = _folder.File($"libnvml-{define}.so");
-        var source = Path.Combine(TestFolders.Repository, "tests", "MedVlm.Sdk.Tests", "Devices", "nvml_stub.c");
-        try
-        {
-            using var compiler = Process.Start(new ProcessStartInfo(
-                "cc", (string[])["-shared", "-fPIC", "-o", library, .. define is null ? (string[])[] : [$"-D{define}"], source]) { RedirectStandardError = true })!;
-            var errors = compiler.StandardError.ReadToEnd();
-            compiler.WaitForExit();
-            Assert.True(compiler.ExitCode == 0, errors);
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            Assert.Skip("There is no C compiler (cc) to build the stand-in library with.");
-        }
-        return library;
-    }
+    string Build(string? define = null) => StandIn.Build("nvml_stub.c", _folder.File($"libnvml-{define}.so"), define);
 }

@@ -1,3 +1,6 @@
+using MedVlm.Tests.Checkpoints;
+using MedVlm.Tests.Devices;
+
 namespace MedVlm.Tests.Samples;
 
 /// <summary>The console sample's plan and doctor.</summary>
@@ -42,6 +45,48 @@ public sealed class ConsolePlanTests
         Assert.Equal(2, run.ExitCode);
         Assert.StartsWith(message, run.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("Parameter", run.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("PCI_BUS_ID", null, 0, "on NVIDIA GeForce RTX 5080: 15.9 GiB")]
+    [InlineData("PCI_BUS_ID", "1", 0, "on NVIDIA H100 MIG 1g.10gb: 9.8 GiB")]
+    [InlineData("PCI_BUS_ID", "", 2, "This machine has no NVIDIA GPU that CUDA can use. Instance 3 of GPU 1 (MIG) is left out.")]
+    [InlineData("FASTEST_FIRST", null, 2, "This machine has unequal GPUs (NVIDIA GeForce RTX 5080, NVIDIA H100 MIG 1g.10gb), and CUDA's order of them is not known")]
+    public async Task The_GPU_of_this_machine_is_one_that_CUDA_sees(string order, string? visible, int exitCode, string said)
+    {
+        using var driver = new TemporaryFolder();
+
+        var run = await ConsoleRun.Of(WithGpus(driver, order, visible), "plan", TestFolders.TinyModel, "--device", "gpu");
+
+        Assert.Equal(exitCode, run.ExitCode);
+        Assert.Contains(said, Words(run.Out + run.Error), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Doctor_says_which_GPU_CUDA_sees_and_what_is_wrong()
+    {
+        using var driver = new TemporaryFolder();
+
+        var hidden = await ConsoleRun.Of(WithGpus(driver, "PCI_BUS_ID", "1"), "doctor");
+        var unordered = await ConsoleRun.Of(WithGpus(driver, "FASTEST_FIRST", null), "doctor");
+
+        Assert.Contains("GPU-0121, not seen by CUDA", Words(hidden.Out), StringComparison.Ordinal);
+        Assert.Contains("GPU-0122, cuda:0", Words(hidden.Out), StringComparison.Ordinal);
+        Assert.Contains("Problem: This machine has unequal GPUs", Words(unordered.Out), StringComparison.Ordinal);
+    }
+
+    /// <summary>Text without its lines, which end where the width of a process of its own says.</summary>
+    static string Words(string text) => string.Join(' ', text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+
+    /// <summary>Variables of a process that finds the cards of nvml_stub.c.</summary>
+    static Dictionary<string, string> WithGpus(TemporaryFolder driver, string order, string? visible)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "The stand-in for NVIDIA's library is found by Linux's loader.");
+        StandIn.Build("nvml_stub.c", driver.File("libnvidia-ml.so.1"));
+        var variables = new Dictionary<string, string> { ["LD_LIBRARY_PATH"] = driver.Path, ["CUDA_DEVICE_ORDER"] = order };
+        if (visible is not null)
+            variables["CUDA_VISIBLE_DEVICES"] = visible;
+        return variables;
     }
 
     [Fact]
