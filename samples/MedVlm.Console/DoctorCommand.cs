@@ -52,7 +52,7 @@ internal static class DoctorCommand
         var grid = new Grid().AddColumn(new GridColumn().NoWrap()).AddColumn();
         Add("MedVlm.Sdk", typeof(MedicalCaptioner).Assembly.GetName().Version?.ToString(3) ?? "");
         Add("Platform", system.Platform);
-        Add("Processor", $"{system.Processor.Name}, {system.Processor.Cores} cores, {Words(system.Processor.InstructionSets, "no vector instructions that are known")}");
+        Add("Processor", $"{system.Processor.Name}, {Cores(system.Processor.Cores)}, {Words(system.Processor.InstructionSets, "no vector instructions that are known")}");
         Add("Attention", system.IntegerKernels is { } kernels ? $"on integers in INT8 and INT4, with {kernels}" : "in FP32, for want of AVX2");
         Add("Memory", Memory(system.Processor));
         foreach (var gpu in system.Gpus)
@@ -103,6 +103,8 @@ internal static class DoctorCommand
     }
 
     static string Memory(ComputeDevice device) => $"{device.TotalMemoryBytes / GiB:F1} GiB, {device.FreeMemoryBytes / GiB:F1} GiB free";
+
+    static string Cores(int cores) => cores == 1 ? "1 core to run on" : $"{cores} cores to run on";
 
     static string Words(IReadOnlyList<string> words, string none) => words.Count == 0 ? none : string.Join(", ", words);
 

@@ -9,7 +9,7 @@ namespace MedVlm.Devices;
 /// <param name="root">Where /proc and /sys lie: "/", or a copy of some machine's.</param>
 internal sealed class CpuDetector(string root)
 {
-    public static ComputeDevice Detect() => OperatingSystem.IsLinux() ? new CpuDetector("/").ReadLinux() : ReadRuntime();
+    public static ComputeDevice Detect() => OperatingSystem.IsLinux() ? new CpuDetector("/").ReadLinux().WithAtMost(Environment.ProcessorCount) : ReadRuntime();
 
     /// <summary>What the .NET runtime knows on every system.</summary>
     static ComputeDevice ReadRuntime()
@@ -31,7 +31,9 @@ internal sealed class CpuDetector(string root)
         if (total == 0)
             return ReadRuntime();
 
-        int cores = PhysicalCores(info);
+        int all = PhysicalCores(info, _ => true), cores = all;
+        if (AllowedProcessors() is { Count: > 0 } allowed)
+            cores = Math.Max(PhysicalCores(info, allowed.Contains), 1);
         foreach (var group in Groups())
         {
             if (group.MemoryLimit is { } limit)
@@ -46,29 +48,37 @@ internal sealed class CpuDetector(string root)
 
         return new ComputeDevice(DeviceKind.Cpu, Field(info, "model name") ?? $"{RuntimeInformation.ProcessArchitecture} processor", total, available)
         {
-            Cores = cores, InstructionSets = [.. InstructionSets(Field(info, "flags"))],
-        };
+            Cores = all, InstructionSets = [.. InstructionSets(Field(info, "flags"))],
+        }.WithAtMost(cores);
     }
 
     // ---- Cores ----
 
     /// <summary>Cores without their second threads; all processors where the file does not tell.</summary>
-    static int PhysicalCores(IReadOnlyList<string> info)
+    /// <param name="info">The lines of /proc/cpuinfo.</param>
+    /// <param name="counts">Which processors, by number, are counted.</param>
+    static int PhysicalCores(IReadOnlyList<string> info, Func<int, bool> counts)
     {
         var cores = new HashSet<(string?, string?)>();
         int processors = 0;
+        bool counted = true;
         string? socket = null;
         foreach (var line in info)
         {
-            if (Value(line, "processor") is not null)
-                processors++;
+            if (Value(line, "processor") is { } number)
+                processors += (counted = Parse(number) is not { } known || counts((int)known)) ? 1 : 0;
             else if (Value(line, "physical id") is { } id)
                 socket = id;
-            else if (Value(line, "core id") is { } core)
+            else if (counted && Value(line, "core id") is { } core)
                 cores.Add((socket, core));
         }
         return cores.Count > 0 ? cores.Count : Math.Max(processors, 1);
     }
+
+    /// <summary>The processors that this process may run on (affinity, a container's set), as "0-3,8"; null where the system does not tell.</summary>
+    HashSet<int>? AllowedProcessors() => Field(Lines("proc/self/status"), "Cpus_allowed_list")?.Split(',')
+        .Select(range => range.Split('-')).Where(range => Parse(range[0]) is not null && Parse(range[^1]) is not null)
+        .SelectMany(range => Enumerable.Range((int)Parse(range[0])!, (int)(Parse(range[^1])! - Parse(range[0])! + 1))).ToHashSet();
 
     /// <summary>From the system's flags where it lists them (.NET does not tell all), else from the runtime.</summary>
     static IEnumerable<string> InstructionSets(string? flags)

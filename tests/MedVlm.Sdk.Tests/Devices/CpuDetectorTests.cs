@@ -1,4 +1,5 @@
 using MedVlm.Devices;
+using MedVlm.Inference;
 using MedVlm.Tests.Checkpoints;
 
 namespace MedVlm.Tests.Devices;
@@ -25,7 +26,7 @@ public sealed class CpuDetectorTests : IDisposable
     {
         var cpu = Read();
 
-        Assert.Equal((DeviceKind.Cpu, "Some CPU @ 3 GHz", 2), (cpu.Kind, cpu.Name, cpu.Cores));
+        Assert.Equal((DeviceKind.Cpu, "Some CPU @ 3 GHz", 2, null), (cpu.Kind, cpu.Name, cpu.Cores, cpu.ThreadLimit));
         Assert.Equal((32 * GiB, 24 * GiB), (cpu.TotalMemoryBytes, cpu.FreeMemoryBytes));
         Assert.Equal(["AVX2", "AVX-512", "AVX-512 VNNI", "AMX INT8"], cpu.InstructionSets);
     }
@@ -43,6 +44,29 @@ public sealed class CpuDetectorTests : IDisposable
         var cpu = Read();
 
         Assert.Equal((4 * GiB, 3 * GiB, 1), (cpu.TotalMemoryBytes, cpu.FreeMemoryBytes, cpu.Cores));
+    }
+
+    // Processors 0 and 2 are the two threads of a core.
+    [Theory]
+    [InlineData("0-3", 2, null), InlineData("0-1", 2, null), InlineData("0,2", 1, 1), InlineData("3", 1, 1), InlineData("1-2,3", 2, null), InlineData("", 2, null)]
+    public void A_process_has_the_cores_that_it_may_run_on(string allowed, int cores, int? threads)
+    {
+        _root.Write("proc/self/status", $"Name:\tdotnet\nCpus_allowed:\tf\nCpus_allowed_list:\t{allowed}\n");
+
+        Assert.Equal((cores, threads), (Read().Cores, Read().ThreadLimit));
+    }
+
+    [Theory]
+    [InlineData("max 100000", null), InlineData("400000 100000", null), InlineData("150000 100000", null), InlineData("100000 100000", 1), InlineData("10000 100000", 1)]
+    public void A_quota_below_the_cores_limits_the_threads(string quota, int? threads)
+    {
+        _root.Write("proc/self/cgroup", "0::/app\n");
+        _root.Write("sys/fs/cgroup/app/cpu.max", quota + "\n");
+
+        using var options = new RuntimeSettings { Processor = Read() }.ToSessionOptions("graph");
+        using var told = new RuntimeSettings(Threads: 3) { Processor = Read() }.ToSessionOptions("graph");
+
+        Assert.Equal((threads, threads ?? 0, 3), (Read().ThreadLimit, options.IntraOpNumThreads, told.IntraOpNumThreads));
     }
 
     [Fact]
