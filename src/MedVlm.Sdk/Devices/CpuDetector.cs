@@ -38,7 +38,8 @@ internal sealed class CpuDetector(string root)
         {
             if (group.MemoryLimit is { } limit)
             {
-                // Pages of files count as used, but are given back at once. A group above may have more and be fuller.
+                // Pages of files count as used, but are given back, also those that were read more than once, as a checkpoint that was hashed and is
+                // mapped. Shared memory is not among them: the kernel lists it with what is anonymous. A group above may have more and be fuller.
                 total = Math.Min(total, limit);
                 available = Math.Min(available, Math.Max(limit - Math.Max(group.MemoryUsed - group.FilePages, 0), 0));
             }
@@ -114,17 +115,23 @@ internal sealed class CpuDetector(string root)
     /// <summary>The process's groups and all above them, of version 2 and 1.</summary>
     IEnumerable<Group> Groups()
     {
+        // Where version 1 and 2 are mounted side by side, 2 is in a folder of its own.
+        var unified = File.Exists(Path.Combine(root, "sys/fs/cgroup/unified/cgroup.controllers")) && !File.Exists(Path.Combine(root, "sys/fs/cgroup/cgroup.controllers"))
+            ? "sys/fs/cgroup/unified" : "sys/fs/cgroup";
         foreach (var line in Lines("proc/self/cgroup"))
         {
             if (line.Split(':', 3) is not [_, var controllers, var path])
                 continue;
 
-            foreach (var folder in Above(controllers.Length == 0 ? "sys/fs/cgroup" : $"sys/fs/cgroup/{controllers}", path))
+            foreach (var folder in Above(controllers.Length == 0 ? unified : $"sys/fs/cgroup/{controllers}", path))
                 if (controllers.Length == 0)
-                    yield return new Group(Number($"{folder}/memory.max"), Number($"{folder}/memory.current") ?? 0, Stat(folder, "inactive_file"), CpuMax(folder));
+                    yield return new Group(
+                        Lower(Number($"{folder}/memory.max"), Number($"{folder}/memory.high")), Number($"{folder}/memory.current") ?? 0,
+                        Stat(folder, "inactive_file", "active_file"), CpuMax(folder));
                 else if (controllers == "memory")
                     yield return new Group(
-                        Number($"{folder}/memory.limit_in_bytes"), Number($"{folder}/memory.usage_in_bytes") ?? 0, Stat(folder, "total_inactive_file"), null);
+                        Number($"{folder}/memory.limit_in_bytes"), Number($"{folder}/memory.usage_in_bytes") ?? 0,
+                        Stat(folder, "total_inactive_file", "total_active_file"), null);
                 else if (controllers.Split(',').Contains("cpu") && Number($"{folder}/cpu.cfs_quota_us") is > 0 and var quota)
                     yield return new Group(null, 0, 0, (double)quota / (Number($"{folder}/cpu.cfs_period_us") ?? 100_000));
         }
@@ -144,8 +151,12 @@ internal sealed class CpuDetector(string root)
             ? (double)microseconds / of
             : null;
 
-    long Stat(string folder, string key) =>
-        Lines($"{folder}/memory.stat").Select(line => line.Split(' ')).FirstOrDefault(pair => pair is [var name, _] && name == key) is [_, var value] ? Parse(value) ?? 0 : 0;
+    /// <summary>The sum of some lines of memory.stat.</summary>
+    long Stat(string folder, params IEnumerable<string> keys) =>
+        Lines($"{folder}/memory.stat").Select(line => line.Split(' ')).Sum(pair => pair is [var name, var value] && keys.Contains(name) ? Parse(value) ?? 0 : 0);
+
+    /// <summary>The lower of two limits. A group that is above its memory.high is slowed down until it is below: what is above is as good as not there.</summary>
+    static long? Lower(long? max, long? high) => max is null || high < max ? high : max;
 
     /// <summary>A file's number; null where there is no file, or the number means "no limit".</summary>
     long? Number(string file) => Lines(file) is [var line, ..] ? Parse(line) : null;

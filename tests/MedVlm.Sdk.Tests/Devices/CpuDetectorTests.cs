@@ -38,12 +38,35 @@ public sealed class CpuDetectorTests : IDisposable
         _root.Write("sys/fs/cgroup/kube/pod7/app/memory.max", "max\n");
         _root.Write("sys/fs/cgroup/kube/pod7/memory.max", $"{4 * GiB}\n");
         _root.Write("sys/fs/cgroup/kube/pod7/memory.current", $"{3 * GiB}\n");
-        _root.Write("sys/fs/cgroup/kube/pod7/memory.stat", $"anon {GiB}\ninactive_file {2 * GiB}\n");
+        _root.Write("sys/fs/cgroup/kube/pod7/memory.stat", $"anon {GiB}\nfile {2 * GiB}\nshmem 4096\ninactive_file {GiB}\nactive_file {GiB}\nworkingset_activate_file 7\n");
         _root.Write("sys/fs/cgroup/kube/pod7/app/cpu.max", "50000 100000\n");
 
         var cpu = Read();
 
         Assert.Equal((4 * GiB, 3 * GiB, 1), (cpu.TotalMemoryBytes, cpu.FreeMemoryBytes, cpu.Cores));
+    }
+
+    [Theory]
+    [InlineData("max", "1073741824", 1024), InlineData("2147483648", "1073741824", 1024), InlineData("2147483648", "max", 2048), InlineData("1073741824", "2147483648", 1024)]
+    public void A_group_has_the_lower_of_its_two_limits(string max, string high, long expected)
+    {
+        _root.Write("proc/self/cgroup", "0::/service\n");
+        _root.Write("sys/fs/cgroup/service/memory.max", max + "\n");
+        _root.Write("sys/fs/cgroup/service/memory.high", high + "\n");
+        _root.Write("sys/fs/cgroup/service/memory.current", $"{24 * MiB}\n");
+
+        Assert.Equal((expected * MiB, (expected - 24) * MiB), (Read().TotalMemoryBytes, Read().FreeMemoryBytes));
+    }
+
+    [Fact]
+    public void Version_2_is_found_where_it_is_mounted_beside_version_1()
+    {
+        _root.Write("proc/self/cgroup", "4:memory:/service\n0::/service\n");
+        _root.Write("sys/fs/cgroup/unified/cgroup.controllers", "cpu\n");
+        _root.Write("sys/fs/cgroup/unified/service/cpu.max", "100000 100000\n");
+        _root.Write("sys/fs/cgroup/memory/service/memory.limit_in_bytes", $"{2 * GiB}\n");
+
+        Assert.Equal((2 * GiB, 1), (Read().TotalMemoryBytes, Read().Cores));
     }
 
     // Processors 0 and 2 are the two threads of a core.
@@ -85,14 +108,14 @@ public sealed class CpuDetectorTests : IDisposable
         _root.Write("proc/self/cgroup", "4:memory:/docker/x\n3:cpu,cpuacct:/docker/x\n2:pids:/\n");
         _root.Write("sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes", $"{2 * GiB}\n");
         _root.Write("sys/fs/cgroup/memory/docker/x/memory.usage_in_bytes", $"{GiB}\n");
-        _root.Write("sys/fs/cgroup/memory/docker/x/memory.stat", "cache 1\ntotal_inactive_file 0\n");
+        _root.Write("sys/fs/cgroup/memory/docker/x/memory.stat", $"cache 1\nactive_file 1\ntotal_inactive_file {100 * MiB}\ntotal_active_file {156 * MiB}\n");
         _root.Write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
         _root.Write("sys/fs/cgroup/cpu,cpuacct/docker/x/cpu.cfs_quota_us", "150000\n");
         _root.Write("sys/fs/cgroup/cpu,cpuacct/docker/x/cpu.cfs_period_us", "100000\n");
 
         var cpu = Read();
 
-        Assert.Equal((2 * GiB, GiB, 2), (cpu.TotalMemoryBytes, cpu.FreeMemoryBytes, cpu.Cores));
+        Assert.Equal((2 * GiB, GiB + 256 * MiB, 2), (cpu.TotalMemoryBytes, cpu.FreeMemoryBytes, cpu.Cores));
     }
 
     [Fact]
