@@ -11,13 +11,13 @@ internal sealed class CpuDetector(string root)
 {
     public static ComputeDevice Detect() => OperatingSystem.IsLinux() ? new CpuDetector("/").ReadLinux().WithAtMost(Environment.ProcessorCount) : ReadRuntime();
 
-    /// <summary>What the .NET runtime knows on every system.</summary>
+    /// <summary>What the .NET runtime knows on every system, and the memory as the system tells it.</summary>
     static ComputeDevice ReadRuntime()
     {
-        var memory = GC.GetGCMemoryInfo();
+        var memory = MainMemory.Read();
         return new ComputeDevice(
             DeviceKind.Cpu, Environment.GetEnvironmentVariable("PROCESSOR_IDENTIFIER") ?? $"{RuntimeInformation.ProcessArchitecture} processor",
-            memory.TotalAvailableMemoryBytes, Math.Max(memory.TotalAvailableMemoryBytes - memory.MemoryLoadBytes, 0))
+            memory.Total, memory.Free)
         {
             Cores = Environment.ProcessorCount, InstructionSets = [.. RuntimeInstructionSets()],
         };
