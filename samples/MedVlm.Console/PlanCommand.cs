@@ -17,7 +17,7 @@ internal static class PlanCommand
         };
         var precision = new Option<Precision>("--precision") { Description = "Number format. Default: the best that fits." };
         var slots = new Option<int>("--slots") { HelpName = "N", Description = "Captions that are decoded together. Default: as many as help and fit." };
-        var memory = new Option<int>("--max-memory") { HelpName = "MIB", Description = "MiB that all may take together. Default: what is free, less a reserve." };
+        var memory = new Option<int>("--max-memory") { HelpName = "MIB", Description = "MiB that all may take together, of what is free. Default: what is free, less a reserve." };
 
         var command = new Command("plan", "Add up what a model takes on a device, without loading it.") { model, device, precision, slots, memory };
         command.SetAction((parsed, cancellationToken) => PlanAsync(

@@ -51,7 +51,7 @@ public sealed class MedicalCaptionerOptions
 
     /// <summary>
     /// Memory of the device that weights, KV cache and workspace may take together, in MiB. Default: null, what is free but for a reserve
-    /// (<see cref="MemoryPlan"/>). Range: 64 to 1048576; what is beyond the device counts as all of it.
+    /// (<see cref="MemoryPlan"/>), into which a limit that is higher reaches. Range: 64 to 1048576; what is beyond the free memory counts as all of it.
     /// </summary>
     [Range(64, 1_048_576)]
     public int? MaxDeviceMemoryMiB { get; set; }

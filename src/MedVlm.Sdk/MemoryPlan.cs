@@ -62,7 +62,7 @@ public sealed class MemoryPlan
         text.Append(Invariant(
             $"A caption of a 1024 x 1024 image: {caption.PromptTokens} prompt tokens and up to {caption.NewTokens} new ones, a slot of {SlotLength}.\n"));
         text.Append(_request.MaxDeviceMemoryMiB is { } limit
-            ? Invariant($"To be used: {Amount(_budget)} (MaxDeviceMemoryMiB is {limit}).\n")
+            ? Invariant($"To be used: {Amount(_budget)}{(IsLimited ? "" : ", all that is free")} (MaxDeviceMemoryMiB is {limit}).\n")
             : Invariant($"To be used: {Amount(_budget)}, what is free less {Amount(_reserve)} left to others.\n"));
 
         text.Append('\n').Append(Line("", "slots", "weights", "KV cache", "workspace", "runtime", "total", "left", "MiB"));
@@ -102,11 +102,14 @@ public sealed class MemoryPlan
         : chosen.Slots == Candidates.Where(candidate => candidate.Precision == chosen.Precision).Max(candidate => candidate.Slots)
             ? $"{chosen.Slots} slots: more would not help" : $"{chosen.Slots} slots: more would not fit";
 
+    /// <summary>Whether the application's limit is what bounds the plan, and not what is free.</summary>
+    bool IsLimited => _request.MaxDeviceMemoryMiB * MiB == _budget;
+
     /// <summary>What the application can do, from the overrides it has set.</summary>
     string WayOut()
     {
         var ways = new List<string>();
-        if (_request.MaxDeviceMemoryMiB is not null)
+        if (IsLimited)
             ways.Add("raise MaxDeviceMemoryMiB");
         if (_request.Slots > 1)
             ways.Add("ask for fewer slots");
