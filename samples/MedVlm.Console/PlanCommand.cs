@@ -13,7 +13,9 @@ internal static class PlanCommand
         };
         var device = new Option<string?>("--device", "-d")
         {
-            HelpName = "DEVICE", Description = "A card by name (\"RTX 5080\", \"RTX 5080 16GB\"), GB of GPU memory (\"16\"), or gpu for the one in this machine. Default: the processor.",
+            HelpName = "DEVICE",
+            Description = "A card by name (\"RTX 5080\", \"RTX 5080 16GB\"), GB of GPU memory (\"16\"), or gpu for the one in this machine; or as caption has it: auto, cpu, "
+                          + "cuda, cuda:1. Default: auto.",
         };
         var precision = new Option<Precision>("--precision") { Description = "Number format. Default: the best that fits." };
         var slots = new Option<int>("--slots") { HelpName = "N", Description = "Captions that are decoded together. Default: as many as help and fit." };
@@ -33,12 +35,18 @@ internal static class PlanCommand
 
     static async Task<int> PlanAsync(Terminal terminal, MedicalCaptionerOptions options, string? device, CancellationToken cancellationToken)
     {
+        // What caption takes is chosen as a load chooses; the rest need not be in this machine.
+        if (device is not null && IsOption(device))
+            (options.Device, device) = (device, null);
         var plan = await MedicalCaptioner.PlanAsync(options, device is null ? null : Device(device), cancellationToken);
 
         foreach (var line in plan.Explain().Split('\n'))
             terminal.WriteLine(line);
         return plan.Chosen is null ? ExitCode.SomeFailed : ExitCode.Success;
     }
+
+    static bool IsOption(string device) =>
+        device.ToUpperInvariant() is "AUTO" or "CPU" or "CUDA" || device.StartsWith("cuda:", StringComparison.OrdinalIgnoreCase);
 
     static ComputeDevice Device(string text)
     {
@@ -54,7 +62,7 @@ internal static class PlanCommand
         }
         catch (ArgumentException e)
         {
-            throw new UsageException(e.Message.Split(" (Parameter")[0]);
+            throw new UsageException($"{e.Message.Split(" (Parameter")[0]} For this machine: gpu, auto, cpu, cuda, or cuda:1 for a certain GPU.");
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using MedVlm.Checkpoints;
 using MedVlm.Devices;
 
 namespace MedVlm;
@@ -33,7 +34,7 @@ public sealed class MemoryPlan
 
     /// <summary>
     /// Whether the checkpoint's own files were read. If not, the model is not on this machine, and the plan rests on the sizes of the
-    /// published checkpoint.
+    /// published checkpoint's default revision, whichever the options name.
     /// </summary>
     public bool IsLocal { get; }
 
@@ -58,7 +59,9 @@ public sealed class MemoryPlan
         var text = new StringBuilder();
         text.Append(Invariant($"{Model} on {Device.Name}: {Amount(Device.TotalMemoryBytes)}, {Amount(Device.FreeMemoryBytes)} of it free.\n"));
         if (!IsLocal)
-            text.Append("The model is not on this machine: the sizes are those of the published checkpoint.\n");
+            text.Append(HubId.TryParse(Model) is { IsDefaultRevision: false } other
+                ? $"The model is not on this machine: the sizes are those of the published checkpoint, whether or not the hub has a revision \"{other.Revision}\" of it.\n"
+                : "The model is not on this machine: the sizes are those of the published checkpoint.\n");
         text.Append(Invariant(
             $"A caption of a 1024 x 1024 image: {caption.PromptTokens} prompt tokens and up to {caption.NewTokens} new ones, a slot of {SlotLength}.\n"));
         text.Append(_request.MaxDeviceMemoryMiB is { } limit

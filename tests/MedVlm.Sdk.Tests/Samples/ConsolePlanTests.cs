@@ -45,7 +45,42 @@ public sealed class ConsolePlanTests
         Assert.Equal(2, run.ExitCode);
         Assert.StartsWith(message, run.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("Parameter", run.Error, StringComparison.Ordinal);
+        Assert.EndsWith("For this machine: gpu, auto, cpu, cuda, or cuda:1 for a certain GPU.", run.Error.TrimEnd(), StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData("cpu"), InlineData("CPU"), InlineData("auto")]
+    public async Task A_device_may_be_named_as_a_load_names_it(string device)
+    {
+        var run = await ConsoleRun.Of("plan", TestFolders.TinyModel, "--device", device, "--slots", "1");
+
+        Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        Assert.Contains("FP32 is the best precision that fits", run.Out, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("cuda", "runs on the CPU only"), InlineData("cuda:0", "runs on the CPU only"), InlineData("cuda:x", "Device is none of \"auto\", \"cpu\", \"cuda\"")]
+    public async Task A_GPU_that_a_load_refuses_is_refused_by_a_plan(string device, string message)
+    {
+        var run = await ConsoleRun.Of("plan", TestFolders.TinyModel, "--device", device);
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains(message, run.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("", false), InlineData("@main", false), InlineData("@doesnotexist", true)]
+    public async Task A_plan_for_a_revision_that_is_not_here_says_whose_sizes_it_has(string revision, bool told)
+    {
+        var run = await ConsoleRun.Of("plan", $"vikhyatk/moondream2{revision}", "--device", "16");
+
+        Assert.Contains("the sizes are those of the published checkpoint", run.Out, StringComparison.Ordinal);
+        Assert.Equal(told, run.Out.Contains("whether or not the hub has a revision \"doesnotexist\" of it.", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task The_help_says_what_every_exit_code_means() =>
+        Assert.Contains("nothing fits (plan)", Words((await ConsoleRun.Of("--help")).Out), StringComparison.Ordinal);
 
     [Theory]
     [InlineData("PCI_BUS_ID", null, 0, "on NVIDIA GeForce RTX 5080: 15.9 GiB")]
