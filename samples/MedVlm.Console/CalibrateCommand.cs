@@ -32,6 +32,8 @@ internal static partial class CalibrateCommand
         // Every second image chooses, the others measure. In the order of names, frontal and lateral views may take turns; shuffled, both halves have both.
         var requests = Inputs.Find([folder]).ToArray();
         new Random(1).Shuffle(requests);
+        if (requests.Length < 2)
+            throw new UsageException($"There is one image in \"{folder}\": a calibration needs two at least, and a few dozen to be of use.");
         terminal.WriteLine($"Running the model in FP32 on {requests.Length} images, then measuring each layer in INT8 and INT4.");
         var done = new Done();
         CalibrationReport report;

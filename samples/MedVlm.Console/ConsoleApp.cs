@@ -35,7 +35,7 @@ internal static class ConsoleApp
         catch (ArgumentException e)
         {
             // An argument that is empty, or no path: found only where it is used.
-            return Complain(terminal, $"{e.Message} See --help.");
+            return Complain(terminal, $"{e.Message.Split(" (Parameter")[0]} See --help.");
         }
         catch (OptionsValidationException e)
         {
@@ -52,7 +52,7 @@ internal static class ConsoleApp
     {
         var root = new RootCommand(
             "Captions radiology images on this machine. Without a command it captions the bundled sample images with the TinyModel.\n\n"
-            + "Exit codes: 0 all done, 1 some images failed, cases disagree or a submission is not valid, 2 wrong usage, model or files, 130 stopped by Ctrl+C.")
+            + "Exit codes: 0 all done, 1 some images failed, cases disagree, a submission is not valid or nothing fits (plan), 2 wrong usage, model or files, 130 stopped by Ctrl+C.")
         {
             CaptionCommand.Create(terminal),
             BatchCommand.Create(terminal),

@@ -24,27 +24,39 @@ internal static class DoctorCommand
         terminal.WriteLine("");
 
         terminal.Out.Write(await ModelsAsync(system, cancellationToken));
-        terminal.WriteLine(Where(system));
+        terminal.WriteLine($"{await WhereAsync(system, cancellationToken)} \"plan MODEL\" shows how a choice comes about.");
         return system.OnnxRuntimeVersion is null || system.LibvipsVersion is null ? ExitCode.CannotRun : ExitCode.Success;
     }
 
     /// <summary>Which of the columns is what happens.</summary>
-    static string Where(SystemInformation system) =>
-        (system.Gpus.Count == 0 ? "Captions run on the processor."
-        : system.ExecutionProviders.Contains("CUDAExecutionProvider") ? "Captions run on the GPU with the most free memory, unless --device says otherwise."
-        : "Captions run on the processor: this build has the CPU's ONNX Runtime. Build with -p:OnnxRuntime=Gpu to use the GPU.")
-        + " \"plan MODEL\" shows how a choice comes about.";
+    static async Task<string> WhereAsync(SystemInformation system, CancellationToken cancellationToken)
+    {
+        if (system.Gpus.Count > 0 && !system.ExecutionProviders.Contains("CUDAExecutionProvider"))
+            return "Captions run on the processor: this build has the CPU's ONNX Runtime. Build with -p:OnnxRuntime=Gpu to use the GPU.";
+        try
+        {
+            // A plan is made for where a load would run.
+            var plan = await MedicalCaptioner.PlanAsync(new MedicalCaptionerOptions().UseTinyModel(), null, cancellationToken);
+            return plan.Device.Kind == DeviceKind.Cpu
+                ? "Captions run on the processor."
+                : $"Captions run on GPU {plan.Device.Index} ({plan.Device.Name}), which of those that CUDA sees has the most free memory, unless --device says otherwise.";
+        }
+        catch (MedVlmException e)
+        {
+            return $"Captions do not run unless --device says where. {e.Message}";
+        }
+    }
 
     static Grid Facts(SystemInformation system)
     {
         var grid = new Grid().AddColumn(new GridColumn().NoWrap()).AddColumn();
         Add("MedVlm.Sdk", typeof(MedicalCaptioner).Assembly.GetName().Version?.ToString(3) ?? "");
         Add("Platform", system.Platform);
-        Add("Processor", $"{system.Processor.Name}, {system.Processor.Cores} cores, {Words(system.Processor.InstructionSets, "no vector instructions that are known")}");
+        Add("Processor", $"{system.Processor.Name}, {Cores(system.Processor.Cores)}, {Words(system.Processor.InstructionSets, "no vector instructions that are known")}");
         Add("Attention", system.IntegerKernels is { } kernels ? $"on integers in INT8 and INT4, with {kernels}" : "in FP32, for want of AVX2");
         Add("Memory", Memory(system.Processor));
         foreach (var gpu in system.Gpus)
-            Add($"GPU {gpu.Index}{(gpu.IsMigInstance ? " (MIG)" : "")}", $"{gpu.Name}, {Memory(gpu)}, compute {gpu.ComputeCapability}, driver {gpu.DriverVersion}, {gpu.Id}");
+            Add($"GPU {gpu.Index}{(gpu.IsMigInstance ? " (MIG)" : "")}", $"{gpu.Name}, {Memory(gpu)}, compute {gpu.ComputeCapability}, driver {gpu.DriverVersion}, {gpu.Id}, {CudaName(system, gpu)}");
         if (system.Gpus.Count == 0)
             Add("GPU", "none of NVIDIA's that answers");
         Add("ONNX Runtime", system.OnnxRuntimeVersion is { } version ? $"{version}: {Words(system.ExecutionProviders, "no execution provider")}" : "missing");
@@ -68,6 +80,10 @@ internal static class DoctorCommand
             return $"cannot be read ({e.Message})";
         }
     }
+
+    /// <summary>What --device calls a GPU.</summary>
+    static string CudaName(SystemInformation system, ComputeDevice gpu) =>
+        system.CudaGpus.ToList().FindIndex(seen => seen.Id == gpu.Id) is >= 0 and var ordinal ? $"cuda:{ordinal}" : "not seen by CUDA";
 
     static async Task<Table> ModelsAsync(SystemInformation system, CancellationToken cancellationToken)
     {
@@ -99,6 +115,8 @@ internal static class DoctorCommand
     }
 
     static string Memory(ComputeDevice device) => $"{device.TotalMemoryBytes / GiB:F1} GiB, {device.FreeMemoryBytes / GiB:F1} GiB free";
+
+    static string Cores(int cores) => cores == 1 ? "1 core to run on" : $"{cores} cores to run on";
 
     static string Words(IReadOnlyList<string> words, string none) => words.Count == 0 ? none : string.Join(", ", words);
 

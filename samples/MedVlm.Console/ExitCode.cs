@@ -6,7 +6,7 @@ internal static class ExitCode
     /// <summary>Every image was captioned, every case agrees.</summary>
     public const int Success = 0;
 
-    /// <summary>Some images could not be captioned, some cases disagree: the table says which.</summary>
+    /// <summary>Some images could not be captioned, some cases disagree, nothing fits: the table says which.</summary>
     public const int SomeFailed = 1;
 
     /// <summary>Nothing could be done: the command line is wrong, or the model cannot be loaded.</summary>

@@ -221,6 +221,8 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(images);
         OptionsChecks.ThrowIfInvalid(options);
+        if (images.TryGetNonEnumeratedCount(out int known))   // before the long run, where it can be told
+            ThrowIfTooFew(known, nameof(images));
         var snapshot = ModelPlanner.Snapshot(options);
 
         // One image at a time, in main memory: a limit that is a GPU's is none of it.
@@ -245,13 +247,18 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
             count++;
             progress?.Report(count);
         }
-        if (count < Calibrator.FewestImages)
-            throw new ArgumentException(
-                $"A calibration needs at least {Calibrator.FewestImages} images, and was given {count}: by one half it chooses, and by the other it tells what the choice is worth.",
-                nameof(images));
+        ThrowIfTooFew(count, nameof(images));
 
         var (calibration, layers) = calibrator.Choose(cancellationToken);
         return new CalibrationReport(calibrator.Notes.Name ?? options.Model, calibrator.Write(calibration, cache, cancellationToken), count, layers);
+    }
+
+    static void ThrowIfTooFew(int images, string parameter)
+    {
+        if (images < Calibrator.FewestImages)
+            throw new ArgumentException(
+                $"A calibration needs at least {Calibrator.FewestImages} images, and was given {images}: by one half it chooses, and by the other it tells what the choice is worth.",
+                parameter);
     }
 
     /// <inheritdoc/>

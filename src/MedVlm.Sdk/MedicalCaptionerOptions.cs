@@ -51,7 +51,7 @@ public sealed class MedicalCaptionerOptions
 
     /// <summary>
     /// Memory of the device that weights, KV cache and workspace may take together, in MiB. Default: null, what is free but for a reserve
-    /// (<see cref="MemoryPlan"/>). Range: 64 to 1048576; what is beyond the device counts as all of it.
+    /// (<see cref="MemoryPlan"/>), into which a limit that is higher reaches. Range: 64 to 1048576; what is beyond the free memory counts as all of it.
     /// </summary>
     [Range(64, 1_048_576)]
     public int? MaxDeviceMemoryMiB { get; set; }
@@ -64,7 +64,7 @@ public sealed class MedicalCaptionerOptions
     [Range(0, 65_536)]
     public int VisionCacheMiB { get; set; } = 64;
 
-    /// <summary>Threads of a matrix product. Default: null, one for each physical core. Range: 1 to 1024.</summary>
+    /// <summary>Threads of a matrix product. Default: null, one for each physical core that the process may use. Range: 1 to 1024.</summary>
     [Range(1, 1024)]
     public int? Threads { get; set; }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using MedVlm.Checkpoints;
 using MedVlm.Devices;
 
 namespace MedVlm;
@@ -33,7 +34,7 @@ public sealed class MemoryPlan
 
     /// <summary>
     /// Whether the checkpoint's own files were read. If not, the model is not on this machine, and the plan rests on the sizes of the
-    /// published checkpoint.
+    /// published checkpoint's default revision, whichever the options name.
     /// </summary>
     public bool IsLocal { get; }
 
@@ -58,11 +59,13 @@ public sealed class MemoryPlan
         var text = new StringBuilder();
         text.Append(Invariant($"{Model} on {Device.Name}: {Amount(Device.TotalMemoryBytes)}, {Amount(Device.FreeMemoryBytes)} of it free.\n"));
         if (!IsLocal)
-            text.Append("The model is not on this machine: the sizes are those of the published checkpoint.\n");
+            text.Append(HubId.TryParse(Model) is { IsDefaultRevision: false } other
+                ? $"The model is not on this machine: the sizes are those of the published checkpoint, whether or not the hub has a revision \"{other.Revision}\" of it.\n"
+                : "The model is not on this machine: the sizes are those of the published checkpoint.\n");
         text.Append(Invariant(
             $"A caption of a 1024 x 1024 image: {caption.PromptTokens} prompt tokens and up to {caption.NewTokens} new ones, a slot of {SlotLength}.\n"));
         text.Append(_request.MaxDeviceMemoryMiB is { } limit
-            ? Invariant($"To be used: {Amount(_budget)} (MaxDeviceMemoryMiB is {limit}).\n")
+            ? Invariant($"To be used: {Amount(_budget)}{(IsLimited ? "" : ", all that is free")} (MaxDeviceMemoryMiB is {limit}).\n")
             : Invariant($"To be used: {Amount(_budget)}, what is free less {Amount(_reserve)} left to others.\n"));
 
         text.Append('\n').Append(Line("", "slots", "weights", "KV cache", "workspace", "runtime", "total", "left", "MiB"));
@@ -102,11 +105,14 @@ public sealed class MemoryPlan
         : chosen.Slots == Candidates.Where(candidate => candidate.Precision == chosen.Precision).Max(candidate => candidate.Slots)
             ? $"{chosen.Slots} slots: more would not help" : $"{chosen.Slots} slots: more would not fit";
 
+    /// <summary>Whether the application's limit is what bounds the plan, and not what is free.</summary>
+    bool IsLimited => _request.MaxDeviceMemoryMiB * MiB == _budget;
+
     /// <summary>What the application can do, from the overrides it has set.</summary>
     string WayOut()
     {
         var ways = new List<string>();
-        if (_request.MaxDeviceMemoryMiB is not null)
+        if (IsLimited)
             ways.Add("raise MaxDeviceMemoryMiB");
         if (_request.Slots > 1)
             ways.Add("ask for fewer slots");

@@ -12,11 +12,12 @@ namespace MedVlm;
 /// <remarks>Holds the paths of caches, which may name the user; no serial numbers but a GPU's UUID.</remarks>
 public sealed class SystemInformation
 {
-    SystemInformation(ComputeDevice processor, GpuList gpus)
+    SystemInformation(ComputeDevice processor, GpuList gpus, Func<string, string?> variable)
     {
         var problems = gpus.Problems.ToList();
         (Processor, Gpus, Problems) = (processor, gpus.Devices, problems);
-        var hub = HubCache.FromEnvironment(Environment.GetEnvironmentVariable);
+        CudaGpus = ReadCudaGpus(gpus, variable, problems);
+        var hub = HubCache.FromEnvironment(variable);
         (HubCacheFolder, CacheFolder) = (hub.Folder, WeightCache.Folder);
         if (QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable).Problem() is { } problem)
             problems.Add(problem);
@@ -26,7 +27,11 @@ public sealed class SystemInformation
     }
 
     /// <summary>Looks at the machine. Nothing is thrown: what is missing is in <see cref="Problems"/>.</summary>
-    public static SystemInformation Detect() => new(CpuDetector.Detect(), GpuDetector.Detect());
+    public static SystemInformation Detect() => Detect(DeviceChoice.Machine.This);
+
+    /// <summary>The same of another machine: for tests.</summary>
+    /// <param name="machine">Its devices and variables; libraries are this machine's.</param>
+    internal static SystemInformation Detect(DeviceChoice.Machine machine) => new(machine.Processor(), machine.Gpus(), machine.Variable);
 
     /// <summary>Hub ids of the models that this library is made for, for which plans can be made without a download.</summary>
     public static IReadOnlyList<string> KnownModels { get; } = [.. Devices.KnownModels.All.Select(known => known.Model)];
@@ -46,6 +51,12 @@ public sealed class SystemInformation
     /// <summary>NVIDIA GPUs, or their instances (MIG); empty without an NVIDIA driver.</summary>
     public IReadOnlyList<ComputeDevice> Gpus { get; }
 
+    /// <summary>
+    /// Those of <see cref="Gpus"/> that CUDA sees, and so a model can run on, in CUDA's order: the first is "cuda:0". CUDA_VISIBLE_DEVICES may leave some
+    /// out. Empty, with a reason in <see cref="Problems"/>, where the order is not known.
+    /// </summary>
+    public IReadOnlyList<ComputeDevice> CudaGpus { get; }
+
     /// <summary>Version of the native ONNX Runtime; null where the application references none.</summary>
     public string? OnnxRuntimeVersion { get; }
 
@@ -63,6 +74,21 @@ public sealed class SystemInformation
 
     /// <summary>What could not be read, or is missing: a GPU that does not answer, a native library that is not there, a cache that cannot be written.</summary>
     public IReadOnlyList<string> Problems { get; }
+
+    static IReadOnlyList<ComputeDevice> ReadCudaGpus(GpuList gpus, Func<string, string?> variable, List<string> problems)
+    {
+        try
+        {
+            var visible = CudaOrdinals.Visible(gpus, variable);
+            problems.AddRange(visible.Problems.Except(gpus.Problems));
+            return visible.Devices;
+        }
+        catch (MedVlmException e)
+        {
+            problems.Add(e.Message);
+            return [];
+        }
+    }
 
     static (string?, IReadOnlyList<string>) ReadOnnxRuntime(List<string> problems)
     {

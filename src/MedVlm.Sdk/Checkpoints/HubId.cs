@@ -26,20 +26,23 @@ internal sealed partial record HubId(string Repository, string Revision)
             name.Contains("..", StringComparison.Ordinal) || name.Contains("--", StringComparison.Ordinal);
     }
 
+    /// <summary>Whether it is the revision that the hub shows first.</summary>
+    public bool IsDefaultRevision => Revision == DefaultRevision;
+
     /// <summary>Whether the text has the form of a commit.</summary>
     public static bool IsCommit(string text) => CommitPattern().IsMatch(text);
 
     /// <summary>The command that downloads the model into the cache.</summary>
-    public string FetchCommand => Revision == DefaultRevision
+    public string FetchCommand => IsDefaultRevision
         ? $"hf download {Repository}"
         : $"hf download {Repository} --revision {Revision}";
 
     /// <summary>The command that downloads one file of it.</summary>
-    public string FetchFileCommand(string fileName) => Revision == DefaultRevision
+    public string FetchFileCommand(string fileName) => IsDefaultRevision
         ? $"hf download {Repository} {fileName}"
         : $"hf download {Repository} {fileName} --revision {Revision}";
 
-    public override string ToString() => Revision == DefaultRevision ? Repository : $"{Repository}@{Revision}";
+    public override string ToString() => IsDefaultRevision ? Repository : $"{Repository}@{Revision}";
 
     [GeneratedRegex(@"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95})?\z")]
     private static partial Regex RepositoryPattern();

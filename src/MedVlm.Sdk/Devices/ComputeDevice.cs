@@ -38,8 +38,17 @@ public sealed record ComputeDevice(DeviceKind Kind, string Name, long TotalMemor
     /// <summary>Whether this is a part of a GPU (MIG) with memory of its own.</summary>
     public bool IsMigInstance { get; init; }
 
-    /// <summary>Cores that may be used at once (a container's quota counts); 0 where it is not known.</summary>
+    /// <summary>Cores that may be used at once (affinity and a container's quota count); 0 where it is not known.</summary>
     public int Cores { get; init; }
+
+    /// <summary>
+    /// Threads of a matrix product where this process may not use all cores of the machine; null where it may, which ONNX Runtime counts
+    /// itself and gives a thread of its own each.
+    /// </summary>
+    internal int? ThreadLimit { get; init; }
+
+    /// <summary>The same, where no more cores may be used than these.</summary>
+    internal ComputeDevice WithAtMost(int cores) => cores < Cores ? this with { Cores = cores, ThreadLimit = cores } : this;
 
     /// <summary>Instruction sets of a processor that matter for its speed, as "AVX2", "AVX-512 VNNI".</summary>
     public IReadOnlyList<string> InstructionSets { get; init; } = [];

@@ -8,16 +8,26 @@ namespace MedVlm.Devices;
 /// </summary>
 internal static class CudaOrdinals
 {
-    /// <summary>The GPUs that CUDA sees, each with its number there.</summary>
-    /// <param name="gpus">NVML's list, in the order of the PCI bus.</param>
+    const string VisibleDevices = "CUDA_VISIBLE_DEVICES";
+
+    /// <summary>The GPUs that CUDA sees, each with its number there; if it sees none of those that there are, with that as a problem.</summary>
+    /// <param name="all">NVML's list, in the order of the PCI bus.</param>
     /// <param name="variable">Environment variables.</param>
     /// <exception cref="MedVlmException">Unequal GPUs, and nothing says which comes first.</exception>
-    public static IReadOnlyList<ComputeDevice> Visible(IReadOnlyList<ComputeDevice> gpus, Func<string, string?> variable)
+    public static GpuList Visible(GpuList all, Func<string, string?> variable)
+    {
+        var seen = Visible(all.Devices, variable);
+        return all.Devices.Count > 0 && seen.Count == 0
+            ? new GpuList(seen, [.. all.Problems, $"{VisibleDevices} is \"{variable(VisibleDevices)}\" and names none of this machine's GPUs."])
+            : all with { Devices = seen };
+    }
+
+    static List<ComputeDevice> Visible(IReadOnlyList<ComputeDevice> gpus, Func<string, string?> variable)
     {
         // CUDA uses one instance of a GPU that is cut up (MIG), the first unless a UUID names another.
         var counted = gpus.Where((gpu, place) => !gpu.IsMigInstance || !gpus.Take(place).Any(other => other.IsMigInstance)).ToList();
 
-        var visible = variable("CUDA_VISIBLE_DEVICES")?.Split(',', StringSplitOptions.TrimEntries);
+        var visible = variable(VisibleDevices)?.Split(',', StringSplitOptions.TrimEntries);
         bool byNumber = visible is null || visible.Any(entry => int.TryParse(entry, NumberStyles.None, CultureInfo.InvariantCulture, out _));
         if (byNumber && variable("CUDA_DEVICE_ORDER") != "PCI_BUS_ID" && counted.DistinctBy(gpu => gpu.Name).Count() > 1)
             throw new MedVlmException(

@@ -43,20 +43,20 @@ internal sealed record DeviceChoice(ComputeDevice Device, string? Notice)
                       + "CPU only. Reference Microsoft.ML.OnnxRuntime.Gpu in its place, or set Device to \"cpu\"."
                     : null);
 
-        var visible = CudaOrdinals.Visible(gpus.Devices, machine.Variable);
-        var problems = string.Concat(gpus.Problems.Select(problem => $" {problem}"));
+        var visible = CudaOrdinals.Visible(gpus, machine.Variable);
+        var problems = string.Concat(visible.Problems.Select(problem => $" {problem}"));
         if (wanted.Contains(':'))
         {
             int ordinal = int.Parse(wanted.AsSpan(wanted.IndexOf(':') + 1), CultureInfo.InvariantCulture);
             return new DeviceChoice(
-                visible.ElementAtOrDefault(ordinal)
-                    ?? throw new MedVlmException($"Device is \"{wanted}\", but CUDA sees {visible.Count} GPUs here, counted from 0.{problems}"), null);
+                visible.Devices.ElementAtOrDefault(ordinal)
+                    ?? throw new MedVlmException($"Device is \"{wanted}\", but CUDA sees {visible.Devices.Count} GPUs here, counted from 0.{problems}"), null);
         }
-        if (visible.MaxBy(gpu => gpu.FreeMemoryBytes) is { } best)
+        if (visible.Devices.MaxBy(gpu => gpu.FreeMemoryBytes) is { } best)
             return new DeviceChoice(best, null);
 
         return auto
-            ? new DeviceChoice(machine.Processor(), gpus.Problems.Count == 0 ? null : $"The model runs on the processor: no GPU can be used.{problems}")
+            ? new DeviceChoice(machine.Processor(), visible.Problems.Count == 0 ? null : $"The model runs on the processor: no GPU can be used.{problems}")
             : throw new MedVlmException($"Device is \"{wanted}\", but CUDA sees no GPU here.{problems} Set Device to \"cpu\" to run without one.");
     }
 

@@ -2,12 +2,18 @@ namespace MedVlm.Devices;
 
 /// <summary>The NVIDIA GPUs of this machine, and what could not be read.</summary>
 /// <param name="Devices">GPUs that answered, in NVML's order (by PCI bus); of a GPU that is cut into instances (MIG) its instances.</param>
-/// <param name="Problems">For each GPU that was left out the reason, and why there is none if the driver says so.</param>
+/// <param name="Problems">For each GPU or instance that was left out the reason, and why there is none if the driver says so.</param>
 internal sealed record GpuList(IReadOnlyList<ComputeDevice> Devices, IReadOnlyList<string> Problems);
 
 /// <summary>Finds NVIDIA GPUs. Whatever goes wrong, the worst result is a shorter list with a reason.</summary>
-internal static class GpuDetector
+internal sealed class GpuDetector
 {
+    readonly INvml _nvml;
+    readonly List<ComputeDevice> _devices = [];
+    readonly List<string> _problems = [];
+
+    GpuDetector(INvml nvml) => _nvml = nvml;
+
     public static GpuList Detect()
     {
         using var nvml = NvmlLibrary.TryOpen(out var problem);
@@ -16,49 +22,63 @@ internal static class GpuDetector
 
     public static GpuList Detect(INvml nvml)
     {
-        var (devices, problems) = (new List<ComputeDevice>(), new List<string>());
+        var detector = new GpuDetector(nvml);
+        detector.Try("NVIDIA GPUs cannot be listed.", detector.ReadAll);
+        return new GpuList(detector._devices, detector._problems);
+    }
+
+    void ReadAll()
+    {
+        var driver = _nvml.DriverVersion();
+        foreach (int index in Enumerable.Range(0, _nvml.DeviceCount()))
+            Try($"GPU {index} is left out.", () => Read(index, driver));
+    }
+
+    void Read(int index, string driver)
+    {
+        nint gpu = _nvml.Device(index);
+        var (major, minor) = _nvml.ComputeCapability(gpu);
+
+        // CUDA does not run on a GPU that is cut up, only on its instances: each is a device with its own memory.
+        if (!_nvml.IsMigEnabled(gpu))
+        {
+            Add(gpu, isInstance: false);
+            return;
+        }
+        int told = _devices.Count + _problems.Count;
+        foreach (int place in Enumerable.Range(0, _nvml.MigPlaces(gpu)))
+            Try($"Instance {place} of GPU {index} (MIG) is left out.", () =>
+            {
+                if (_nvml.MigDevice(gpu, place) is { } instance)
+                    Add(instance, isInstance: true);
+            });
+        if (_devices.Count + _problems.Count == told)
+            _problems.Add($"GPU {index} is left out. It is in MIG mode and has no instance, without which CUDA does not run on it.");
+
+        void Add(nint handle, bool isInstance)
+        {
+            var memory = _nvml.Memory(handle);
+            _devices.Add(new ComputeDevice(DeviceKind.Cuda, _nvml.Name(handle), memory.Total, memory.Free)
+            {
+                Index = index,
+                Id = _nvml.Uuid(handle),
+                ComputeCapability = new Version(major, minor),
+                DriverVersion = driver,
+                IsMigInstance = isInstance,
+            });
+        }
+    }
+
+    /// <summary>What fails by itself costs nothing else: it becomes a problem.</summary>
+    void Try(string otherwise, Action read)
+    {
         try
         {
-            var driver = nvml.DriverVersion();
-            int count = nvml.DeviceCount();
-            for (int index = 0; index < count; index++)
-                try
-                {
-                    devices.AddRange(Read(nvml, index, driver));
-                }
-                catch (NvmlException e)
-                {
-                    problems.Add($"GPU {index} is left out. {e.Message}.");
-                }
+            read();
         }
         catch (NvmlException e)
         {
-            problems.Add($"NVIDIA GPUs cannot be listed. {e.Message}.");
-        }
-        return new GpuList(devices, problems);
-    }
-
-    static IReadOnlyList<ComputeDevice> Read(INvml nvml, int index, string driver)
-    {
-        nint gpu = nvml.Device(index);
-        var capability = nvml.ComputeCapability(gpu);
-
-        // CUDA does not run on a GPU that is cut up, only on its instances: each is a device with its own memory.
-        return nvml.IsMigEnabled(gpu)
-            ? [.. nvml.MigDevices(gpu).Select(instance => Device(instance, isInstance: true))]
-            : [Device(gpu, isInstance: false)];
-
-        ComputeDevice Device(nint handle, bool isInstance)
-        {
-            var memory = nvml.Memory(handle);
-            return new ComputeDevice(DeviceKind.Cuda, nvml.Name(handle), memory.Total, memory.Free)
-            {
-                Index = index,
-                Id = nvml.Uuid(handle),
-                ComputeCapability = new Version(capability.Major, capability.Minor),
-                DriverVersion = driver,
-                IsMigInstance = isInstance,
-            };
+            _problems.Add($"{otherwise} {e.Message}.");
         }
     }
 }

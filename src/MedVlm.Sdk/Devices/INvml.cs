@@ -28,8 +28,11 @@ internal interface INvml
     /// <summary>nvmlDeviceGetMigMode: whether the GPU is cut into instances; false where it cannot be.</summary>
     bool IsMigEnabled(nint device);
 
-    /// <summary>nvmlDeviceGetMaxMigDeviceCount, nvmlDeviceGetMigDeviceHandleByIndex: the instances of a GPU.</summary>
-    IReadOnlyList<nint> MigDevices(nint device);
+    /// <summary>nvmlDeviceGetMaxMigDeviceCount: how many instances a GPU may have.</summary>
+    int MigPlaces(nint device);
+
+    /// <summary>nvmlDeviceGetMigDeviceHandleByIndex: the instance in a place; null where none was made.</summary>
+    nint? MigDevice(nint device, int place);
 }
 
 /// <summary>A GPU's memory in bytes.</summary>

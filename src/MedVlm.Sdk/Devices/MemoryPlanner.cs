@@ -44,7 +44,7 @@ internal static class MemoryPlanner
     {
         var precisions = request.Precision == Precision.Auto ? PrecisionsOf(device.Kind) : [request.Precision];
         long reserve = Reserve(device), free = Math.Max(device.FreeMemoryBytes - reserve, 0);
-        long budget = request.MaxDeviceMemoryMiB is { } limit ? Math.Min(limit * MiB, device.TotalMemoryBytes) : free;
+        long budget = request.MaxDeviceMemoryMiB is { } limit ? Math.Min(limit * MiB, device.FreeMemoryBytes) : free;
 
         var candidates = new List<MemoryPlanCandidate>();
         foreach (var precision in precisions)

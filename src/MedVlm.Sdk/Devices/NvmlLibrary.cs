@@ -114,23 +114,21 @@ internal sealed unsafe class NvmlLibrary : INvml, IDisposable
         return current == 1;
     }
 
-    public IReadOnlyList<nint> MigDevices(nint device)
+    public int MigPlaces(nint device)
     {
         uint count = 0;
         Check("nvmlDeviceGetMaxMigDeviceCount", ((delegate* unmanaged<nint, uint*, int>)Function("nvmlDeviceGetMaxMigDeviceCount"))(device, &count));
+        return (int)count;
+    }
 
-        var get = (delegate* unmanaged<nint, uint, nint*, int>)Function("nvmlDeviceGetMigDeviceHandleByIndex");
-        var instances = new List<nint>();
-        for (uint i = 0; i < count; i++)
-        {
-            nint instance = 0;
-            int status = get(device, i, &instance);
-            if (status is NvmlException.NotFound)   // a place where no instance was made
-                continue;
-            Check("nvmlDeviceGetMigDeviceHandleByIndex", status);
-            instances.Add(instance);
-        }
-        return instances;
+    public nint? MigDevice(nint device, int place)
+    {
+        nint instance = 0;
+        int status = ((delegate* unmanaged<nint, uint, nint*, int>)Function("nvmlDeviceGetMigDeviceHandleByIndex"))(device, (uint)place, &instance);
+        if (status == NvmlException.NotFound)
+            return null;
+        Check("nvmlDeviceGetMigDeviceHandleByIndex", status);
+        return instance;
     }
 
     public void Dispose()

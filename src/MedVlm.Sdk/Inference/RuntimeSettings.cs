@@ -1,11 +1,12 @@
 using MedVlm.Checkpoints.Quantised;
+using MedVlm.Devices;
 using MedVlm.Kernels;
 using Microsoft.ML.OnnxRuntime;
 
 namespace MedVlm.Inference;
 
 /// <summary>How ONNX Runtime is to run the graphs.</summary>
-/// <param name="Threads">Threads of an operator; null is one for each physical core.</param>
+/// <param name="Threads">Threads of an operator; null is one for each physical core that this process may use.</param>
 /// <param name="ProfileFolder">Where ONNX Runtime writes a profile of each graph; null writes none.</param>
 internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolder = null)
 {
@@ -27,6 +28,9 @@ internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolde
     /// <summary>Where quantised weights are kept.</summary>
     public QuantisedCache Cache { get; init; } = QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable);
 
+    /// <summary>The processor: ONNX Runtime counts the machine's cores, and would run 64 threads in a container that may use two.</summary>
+    public ComputeDevice Processor { get; init; } = CpuDetector.Detect();
+
     /// <summary>Entries of ONNX Runtime's session configuration, over those that we set: to measure what they do.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> SessionEntries { get; init; } = [];
 
@@ -36,7 +40,7 @@ internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolde
         {
             GraphOptimizationLevel = GraphOptimizationLevel.ORT_ENABLE_ALL,
             ExecutionMode = ExecutionMode.ORT_SEQUENTIAL,
-            IntraOpNumThreads = Threads ?? 0,
+            IntraOpNumThreads = Threads ?? Processor.ThreadLimit ?? 0,
             InterOpNumThreads = 1,
             LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
         };

@@ -40,6 +40,17 @@ public sealed class DeviceChoiceTests
     public void A_GPU_that_does_not_answer_is_told() =>
         Assert.Equal("The model runs on the processor: no GPU can be used. GPU 0 is left out.", Choose("auto", [], problems: ["GPU 0 is left out."]).Notice);
 
+    [Fact]
+    public void A_GPU_that_CUDA_does_not_see_is_told()
+    {
+        Assert.Equal(
+            "The model runs on the processor: no GPU can be used. CUDA_VISIBLE_DEVICES is \"\" and names none of this machine's GPUs.",
+            Choose("auto", [s_large], visible: "").Notice);
+        Assert.Equal(
+            "Device is \"cuda\", but CUDA sees no GPU here. CUDA_VISIBLE_DEVICES is \"7\" and names none of this machine's GPUs. Set Device to \"cpu\" to run without one.",
+            Assert.Throws<MedVlmException>(() => Choose("cuda", [s_large], visible: "7")).Message);
+    }
+
     [Theory]
     [InlineData("cpu", "Some CPU"), InlineData("CPU", "Some CPU"), InlineData("cuda", "RTX 5080"), InlineData("cuda:0", "RTX 3060"), InlineData("CUDA:1", "RTX 5080")]
     public void The_option_names_a_device(string wanted, string expected) => Assert.Equal(expected, Choose(wanted, [s_small, s_large]).Device.Name);
@@ -61,7 +72,7 @@ public sealed class DeviceChoiceTests
     [InlineData(null, "RTX 3060 0, RTX 5080 1"), InlineData("1", "RTX 5080 0"), InlineData("1,0", "RTX 5080 0, RTX 3060 1"), InlineData("GPU-bb", "RTX 5080 0")]
     [InlineData("", ""), InlineData("7", ""), InlineData("0,-1,1", "RTX 3060 0"), InlineData("GPU-cc,0", "")]
     public void CUDA_counts_what_CUDA_VISIBLE_DEVICES_leaves(string? visible, string expected) => Assert.Equal(expected, string.Join(", ",
-        CudaOrdinals.Visible([s_small, s_large], name => name == "CUDA_VISIBLE_DEVICES" ? visible : "PCI_BUS_ID").Select(gpu => $"{gpu.Name} {gpu.Ordinal}")));
+        CudaOrdinals.Visible(new([s_small, s_large], []), name => name == "CUDA_VISIBLE_DEVICES" ? visible : "PCI_BUS_ID").Devices.Select(gpu => $"{gpu.Name} {gpu.Ordinal}")));
 
     [Fact]
     public void Unequal_GPUs_in_an_unknown_order_are_refused_and_equal_ones_are_not()
@@ -80,8 +91,11 @@ public sealed class DeviceChoiceTests
     {
         var (first, second) = (s_large with { IsMigInstance = true, Id = "MIG-1" }, s_large with { IsMigInstance = true, Id = "MIG-2" });
 
-        Assert.Equal(["MIG-1"], CudaOrdinals.Visible([first, second], _ => null).Select(gpu => gpu.Id));
-        Assert.Equal(["MIG-2"], CudaOrdinals.Visible([first, second], name => name == "CUDA_VISIBLE_DEVICES" ? "MIG-2" : null).Select(gpu => gpu.Id));
+        Assert.Equal("MIG-1", Seen(null));
+        Assert.Equal("MIG-2", Seen("MIG-2"));
+
+        string? Seen(string? visible) =>
+            Assert.Single(CudaOrdinals.Visible(new([first, second], []), name => name == "CUDA_VISIBLE_DEVICES" ? visible : null).Devices).Id;
     }
 
     [Theory]

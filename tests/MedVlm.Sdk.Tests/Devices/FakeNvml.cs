@@ -12,8 +12,8 @@ internal sealed record FakeGpu(string Name, long TotalMiB, long FreeMiB, (int Ma
     /// <summary>The function that fails, and its result.</summary>
     public (string Function, int Status)? Failure { get; init; }
 
-    /// <summary>Instances that the GPU is cut into; null where it is whole.</summary>
-    public FakeGpu[]? Instances { get; init; }
+    /// <summary>Instances that the GPU is cut into, null for a place that is empty; null where the GPU is whole.</summary>
+    public FakeGpu?[]? Instances { get; init; }
 }
 
 /// <summary>Stands in for the driver's library. A handle is a GPU's number plus one, an instance's a hundred times that and its own.</summary>
@@ -38,9 +38,12 @@ internal sealed class FakeNvml(params FakeGpu[] gpus) : INvml
 
     public bool IsMigEnabled(nint device) => Or(Gpu(device).Failure, nameof(IsMigEnabled), Gpu(device).Instances is not null);
 
-    public IReadOnlyList<nint> MigDevices(nint device) => [.. Gpu(device).Instances!.Select((_, i) => 100 * device + i)];
+    public int MigPlaces(nint device) => Or(Gpu(device).Failure, nameof(MigPlaces), Gpu(device).Instances!.Length);
 
-    FakeGpu Gpu(nint device) => device < 100 ? gpus[device - 1] : gpus[device / 100 - 1].Instances![device % 100];
+    public nint? MigDevice(nint device, int place) =>
+        Gpu(device).Instances![place] is { } instance ? Or(instance.Failure, nameof(MigDevice), 100 * device + place) : null;
+
+    FakeGpu Gpu(nint device) => device < 100 ? gpus[device - 1] : gpus[device / 100 - 1].Instances![device % 100]!;
 
     static T Or<T>((string Function, int Status)? failure, string function, T result) =>
         failure is { } fail && fail.Function == function ? throw new NvmlException($"nvml{function}", fail.Status) : result;

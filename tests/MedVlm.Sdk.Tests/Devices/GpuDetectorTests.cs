@@ -71,6 +71,30 @@ public sealed class GpuDetectorTests
         Assert.All(found.Devices, gpu => Assert.Equal((0, new Version(9, 0)), (gpu.Index, gpu.ComputeCapability)));
     }
 
+    [Theory]
+    [InlineData("MigDevice"), InlineData("Memory"), InlineData("Name")]
+    public void An_instance_that_fails_costs_no_other(string function)
+    {
+        var small = new FakeGpu("NVIDIA H100 MIG 1g.10gb", 9_984, 9_900, default);
+        var h100 = new FakeGpu("NVIDIA H100", 81_559, 81_000, (9, 0)) { Instances = [small, null, small with { Failure = (function, 15) }, small] };
+
+        var found = GpuDetector.Detect(new FakeNvml(s_rtx5080, h100));
+
+        Assert.Equal(["GPU-1", "GPU-200", "GPU-203"], found.Devices.Select(gpu => gpu.Id));
+        Assert.Equal(
+            $"Instance 2 of GPU 1 (MIG) is left out. nvml{function}: the GPU has fallen off the bus or is otherwise inaccessible.", Assert.Single(found.Problems));
+    }
+
+    [Fact]
+    public void A_card_in_MIG_mode_without_an_instance_is_left_out_with_the_reason()
+    {
+        var found = GpuDetector.Detect(new FakeNvml(new FakeGpu("NVIDIA H100", 81_559, 81_000, (9, 0)) { Instances = [null, null] }));
+
+        Assert.Empty(found.Devices);
+        Assert.Equal(
+            "GPU 0 is left out. It is in MIG mode and has no instance, without which CUDA does not run on it.", Assert.Single(found.Problems));
+    }
+
     [Fact]
     public void This_machine_can_be_asked_whatever_it_has() => Assert.NotNull(GpuDetector.Detect().Devices);
 }

@@ -171,6 +171,28 @@ public sealed class MemoryPlanTests
         Assert.EndsWith("INT4 was asked for, and fits with the 3 slots that were asked for.", plan.Explain(), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(8000, false, "To be used: 7.8 GiB (MaxDeviceMemoryMiB is 8000).")]
+    [InlineData(15_200, true, "To be used: 14.8 GiB (MaxDeviceMemoryMiB is 15200).")]   // as docs/precision.md has it: into the reserve
+    [InlineData(1_048_576, true, "To be used: 15.5 GiB, all that is free (MaxDeviceMemoryMiB is 1048576).")]
+    public void A_limit_on_memory_reaches_into_the_reserve_and_no_further(int limit, bool fits, string told)
+    {
+        var plan = Plan("microsoft/llava-med-v1.5-mistral-7b", s_card, new PlanRequest(Precision.Fp16, MaxDeviceMemoryMiB: limit));
+
+        Assert.Equal(fits, plan.Chosen is not null);
+        Assert.Contains(told, plan.Explain(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(64, true), InlineData(1_048_576, false)]
+    public void Raising_a_limit_is_proposed_only_where_it_is_what_lacks(int limit, bool proposed)
+    {
+        var plan = Plan("microsoft/llava-med-v1.5-mistral-7b", ComputeDevice.Parse("4"), new PlanRequest(MaxDeviceMemoryMiB: limit));
+
+        Assert.Null(plan.Chosen);
+        Assert.Equal(proposed, plan.Explain().Contains("raise MaxDeviceMemoryMiB", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void An_impossible_override_says_what_is_lacking_and_what_can_be_done()
     {

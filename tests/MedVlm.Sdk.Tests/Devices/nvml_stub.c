@@ -1,4 +1,4 @@
-/* Stands in for NVIDIA's management library: two GPUs, one of them cut into instances. Built by NvmlLibraryTests. */
+/* Stands in for NVIDIA's management library: three GPUs, one of them cut into instances; of GPUs and of instances one fails. Built by NvmlLibraryTests. */
 #include <string.h>
 
 typedef struct { unsigned long long total, free, used; } memory_v1;
@@ -31,7 +31,7 @@ int nvmlDeviceGetMemoryInfo(void *device, memory_v1 *info)
 #ifndef OLD_DRIVER
 int nvmlDeviceGetMemoryInfo_v2(void *device, memory_v2 *info)
 {
-    if (device == (void *)3) return 15;
+    if (device == (void *)3 || device == (void *)13) return 15;
     if (info->version != (sizeof(memory_v2) | 2 << 24)) return 25;
     info->total = (device == (void *)1 ? 16303 : 9984) * MiB; info->reserved = 300 * MiB; info->used = 101 * MiB;
     info->free = info->total - 401 * MiB;
@@ -48,7 +48,7 @@ int nvmlDeviceGetCudaComputeCapability(void *device, int *major, int *minor) { *
 int nvmlDeviceGetMaxMigDeviceCount(void *device, unsigned int *count) { *count = 7; return 0; }
 int nvmlDeviceGetMigDeviceHandleByIndex(void *device, unsigned int index, void **instance)
 {
-    if (index != 2) return 6;
-    *instance = (void *)12;
+    if (index != 2 && index != 3) return 6;
+    *instance = (void *)(long)(10 + index);
     return 0;
 }

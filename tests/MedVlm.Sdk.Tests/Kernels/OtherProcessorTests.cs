@@ -1,7 +1,6 @@
-using System.Diagnostics;
 using System.Text.Json;
-using MedVlm.ConsoleSample;
 using MedVlm.Tests.Checkpoints;
+using MedVlm.Tests.Samples;
 
 namespace MedVlm.Tests.Kernels;
 
@@ -33,17 +32,8 @@ public sealed class OtherProcessorTests
 
     static async Task<string> RunAsync(string without, params string[] arguments)
     {
-        var start = new ProcessStartInfo(
-            Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet",
-            [typeof(ConsoleApp).Assembly.Location, .. arguments])
-        {
-            RedirectStandardOutput = true, RedirectStandardError = true, Environment = { ["DOTNET_" + without] = "0" },
-        };
-        using var process = Process.Start(start)!;
-        var reading = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        var error = await process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
-        Assert.True(process.ExitCode == 0, $"{await reading}{error}");
-        return await reading;
+        var run = await ConsoleRun.Of(new Dictionary<string, string> { ["DOTNET_" + without] = "0" }, arguments);
+        Assert.True(run.ExitCode == 0, run.Out + run.Error);
+        return run.Out;
     }
 }

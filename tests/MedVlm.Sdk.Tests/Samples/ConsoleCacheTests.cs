@@ -79,6 +79,18 @@ public sealed class ConsoleCacheTests
         Assert.Contains("Warning: The quantised weights were made in memory", caption.Error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_calibration_on_one_image_is_refused_before_the_model_is_run()
+    {
+        var image = Path.Combine(TestFolders.Phantoms, "01-chest-xray-clear.jpg");
+
+        var run = await ConsoleRun.Of("calibrate", TestFolders.TinyModel, "--images", image);
+
+        Assert.Equal((2, "", $"There is one image in \"{image}\": a calibration needs two at least, and a few dozen to be of use."), (run.ExitCode, run.Out, run.Error.TrimEnd()));
+        await Assert.ThrowsAsync<ArgumentException>(
+            () => MedicalCaptioner.CalibrateAsync(new() { Model = "no/such-model" }, [MedicalImage.FromFile(image)], null, TestContext.Current.CancellationToken));
+    }
+
     static async Task<string> RunAsync(string cache, params string[] arguments)
     {
         var (exitCode, output, error) = await RunToEndAsync(cache, arguments);
