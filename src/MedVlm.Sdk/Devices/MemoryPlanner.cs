@@ -1,4 +1,5 @@
 using MedVlm.Graphs;
+using MedVlm.Imaging;
 using MedVlm.Inference;
 
 namespace MedVlm.Devices;
@@ -72,7 +73,7 @@ internal static class MemoryPlanner
         long loading = Largest(model) * (device == DeviceKind.Cpu ? sizeof(float) : 0);
         long workspace = Math.Max(
             VisionWorkspace(model, device, formats.Vision) + PrefillWorkspace(model, device, formats.Decoder)
-            + (device == DeviceKind.Cpu ? PixelBytes(model.Caption, slots) : 0), loading);
+            + (device == DeviceKind.Cpu ? PixelBytes(model.Caption, slots) + DecodedBytes(slots) : 0), loading);
         return new MemoryPlanCandidate(precision, slots)
         {
             WeightBytes = weights, KvCacheBytes = cache, WorkspaceBytes = workspace,
@@ -116,6 +117,9 @@ internal static class MemoryPlanner
 
     /// <summary>Main memory for images that wait, and for those in work, which take as much again while they are resized and cut.</summary>
     public static long PixelBytes(CaptionFootprint caption, int slots) => (ImagesAhead(slots) + ImagesInWork(slots)) * caption.WaitingBytes;
+
+    /// <summary>Main memory for the images in work as they were decoded: beside the pixels, in .NET's heap.</summary>
+    static long DecodedBytes(int slots) => ImagesInWork(slots) * (long)RgbImage.Channels * CaptionFootprint.ImageSide * CaptionFootprint.ImageSide;
 
     /// <summary>
     /// Numbers of slots worth having: a decode step reads the decoder's weights once for all slots and each slot's cache for itself, so
