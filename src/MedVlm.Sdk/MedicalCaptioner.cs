@@ -203,7 +203,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     /// The model runs on the processor, in FP32 and in one slot whatever the options say: it needs the memory for that. Of every second image, in the order given,
     /// nothing is computed: what makes the error on these larger is not taken, and the report tells the errors on them, so mix images of several kinds. A few
     /// dozen images of the kind that the model will see are enough; nothing of them is kept but magnitudes of channels. An earlier calibration of the same
-    /// checkpoint is replaced.
+    /// checkpoint is replaced, and what was quantised by it is deleted from the cache.
     /// </remarks>
     /// <param name="options">Which model, and what it may use. Images are asked about as <see cref="MedicalCaptionerOptions.DefaultCaption"/> says.</param>
     /// <param name="images">The images, at least two. Each is decoded when it is its turn.</param>

@@ -190,6 +190,7 @@ public sealed class CallersTests
         var engine = captioner.Engine;
         SpinWait.SpinUntil(() => engine.Running == 0 && engine.Gate.Free == 2 * engine.Slots, TimeSpan.FromSeconds(30));
         Assert.Equal((0, 0, 0, 2 * engine.Slots), (engine.Running, engine.QueueLength, engine.Gate.Waiting, engine.Gate.Free));
+        Assert.Equal(engine.VisionCache.Bytes, captioner.Model.Features.Used);
     }
 
     static CaptionRequest Request(int i) => new(MedicalImage.FromFile(Images[i % Images.Count])) { Options = new CaptionOptions { MaxNewTokens = 8 } };
