@@ -39,11 +39,11 @@ internal static class DoctorCommand
             var plan = await MedicalCaptioner.PlanAsync(new MedicalCaptionerOptions().UseTinyModel(), null, cancellationToken);
             return plan.Device.Kind == DeviceKind.Cpu
                 ? "Captions run on the processor."
-                : $"Captions run on GPU {plan.Device.Index} ({plan.Device.Name}), which of those that CUDA sees has the most free memory, unless --device says otherwise.";
+                : $"Captions run on GPU {plan.Device.Index} ({plan.Device.Name}), the one with the most free memory of those that CUDA sees, unless --device says otherwise.";
         }
         catch (MedVlmException e)
         {
-            return $"Captions do not run unless --device says where. {e.Message}";
+            return $"Captions do not run unless --device says where{(system.Problems.Contains(e.Message) ? "." : $": {e.Message}")}";
         }
     }
 
@@ -83,7 +83,7 @@ internal static class DoctorCommand
 
     /// <summary>What --device calls a GPU.</summary>
     static string CudaName(SystemInformation system, ComputeDevice gpu) =>
-        system.CudaGpus.ToList().FindIndex(seen => seen.Id == gpu.Id) is >= 0 and var ordinal ? $"cuda:{ordinal}" : "not seen by CUDA";
+        system.CudaGpus.FirstOrDefault(seen => seen.Id == gpu.Id) is { } seen ? $"cuda:{seen.Ordinal}" : "not seen by CUDA";
 
     static async Task<Table> ModelsAsync(SystemInformation system, CancellationToken cancellationToken)
     {

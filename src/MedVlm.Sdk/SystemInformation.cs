@@ -12,12 +12,12 @@ namespace MedVlm;
 /// <remarks>Holds the paths of caches, which may name the user; no serial numbers but a GPU's UUID.</remarks>
 public sealed class SystemInformation
 {
-    SystemInformation(ComputeDevice processor, GpuList gpus, Func<string, string?> variable)
+    SystemInformation(ComputeDevice processor, GpuList gpus, DeviceChoice.Machine machine)
     {
         var problems = gpus.Problems.ToList();
         (Processor, Gpus, Problems) = (processor, gpus.Devices, problems);
-        CudaGpus = ReadCudaGpus(gpus, variable, problems);
-        var hub = HubCache.FromEnvironment(variable);
+        CudaGpus = ReadCudaGpus(gpus, machine, problems);
+        var hub = HubCache.FromEnvironment(machine.Variable);
         (HubCacheFolder, CacheFolder) = (hub.Folder, WeightCache.Folder);
         if (QuantisedCache.FromEnvironment(Environment.GetEnvironmentVariable).Problem() is { } problem)
             problems.Add(problem);
@@ -31,7 +31,7 @@ public sealed class SystemInformation
 
     /// <summary>The same of another machine: for tests.</summary>
     /// <param name="machine">Its devices and variables; libraries are this machine's.</param>
-    internal static SystemInformation Detect(DeviceChoice.Machine machine) => new(machine.Processor(), machine.Gpus(), machine.Variable);
+    internal static SystemInformation Detect(DeviceChoice.Machine machine) => new(machine.Processor(), machine.Gpus(), machine);
 
     /// <summary>Hub ids of the models that this library is made for, for which plans can be made without a download.</summary>
     public static IReadOnlyList<string> KnownModels { get; } = [.. Devices.KnownModels.All.Select(known => known.Model)];
@@ -52,8 +52,8 @@ public sealed class SystemInformation
     public IReadOnlyList<ComputeDevice> Gpus { get; }
 
     /// <summary>
-    /// Those of <see cref="Gpus"/> that CUDA sees, and so a model can run on, in CUDA's order: the first is "cuda:0". CUDA_VISIBLE_DEVICES may leave some
-    /// out. Empty, with a reason in <see cref="Problems"/>, where the order is not known.
+    /// Those of <see cref="Gpus"/> that CUDA sees, and so a model can run on, in CUDA's order (<see cref="ComputeDevice.Ordinal"/>). CUDA_VISIBLE_DEVICES may
+    /// leave some out. Empty, with a reason in <see cref="Problems"/>, where the order is not known.
     /// </summary>
     public IReadOnlyList<ComputeDevice> CudaGpus { get; }
 
@@ -75,11 +75,11 @@ public sealed class SystemInformation
     /// <summary>What could not be read, or is missing: a GPU that does not answer, a native library that is not there, a cache that cannot be written.</summary>
     public IReadOnlyList<string> Problems { get; }
 
-    static IReadOnlyList<ComputeDevice> ReadCudaGpus(GpuList gpus, Func<string, string?> variable, List<string> problems)
+    static IReadOnlyList<ComputeDevice> ReadCudaGpus(GpuList gpus, DeviceChoice.Machine machine, List<string> problems)
     {
         try
         {
-            var visible = CudaOrdinals.Visible(gpus, variable);
+            var visible = CudaOrdinals.Visible(gpus, machine.Variable, machine.VisibleIds);
             problems.AddRange(visible.Problems.Except(gpus.Problems));
             return visible.Devices;
         }

@@ -21,10 +21,10 @@ public sealed record ComputeDevice(DeviceKind Kind, string Name, long TotalMemor
     public int Index { get; init; }
 
     /// <summary>
-    /// Number of a GPU in CUDA's order, which CUDA_DEVICE_ORDER and CUDA_VISIBLE_DEVICES decide; the same as <see cref="Index"/> where
-    /// there is one GPU. Default: 0.
+    /// Number of a GPU in CUDA's order, 1 for "cuda:1", which CUDA_DEVICE_ORDER and CUDA_VISIBLE_DEVICES decide; the same as
+    /// <see cref="Index"/> where there is one GPU. Known of <see cref="SystemInformation.CudaGpus"/> and of a plan's device. Default: 0.
     /// </summary>
-    internal int Ordinal { get; init; }
+    public int Ordinal { get; init; }
 
     /// <summary>UUID of a GPU or of its instance; null for others.</summary>
     public string? Id { get; init; }

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace MedVlm.Devices;
 
 /// <summary>
-/// How CUDA counts the GPUs that NVML lists: CUDA_VISIBLE_DEVICES leaves some out and says their order, and without CUDA_DEVICE_ORDER the
-/// fastest comes first (CUDA C++ Programming Guide, environment variables).
+/// How CUDA counts the GPUs that NVML lists. The driver tells; where it does not, CUDA_VISIBLE_DEVICES leaves some out and says their order, and
+/// without CUDA_DEVICE_ORDER the fastest comes first (CUDA C++ Programming Guide, environment variables).
 /// </summary>
 internal static class CudaOrdinals
 {
@@ -13,16 +13,36 @@ internal static class CudaOrdinals
     /// <summary>The GPUs that CUDA sees, each with its number there; if it sees none of those that there are, with that as a problem.</summary>
     /// <param name="all">NVML's list, in the order of the PCI bus.</param>
     /// <param name="variable">Environment variables.</param>
+    /// <param name="visibleIds">What the driver tells: <see cref="CudaDriver.VisibleIds()"/>.</param>
     /// <exception cref="MedVlmException">Unequal GPUs, and nothing says which comes first.</exception>
-    public static GpuList Visible(GpuList all, Func<string, string?> variable)
+    public static GpuList Visible(GpuList all, Func<string, string?> variable, Func<IReadOnlyList<string>?> visibleIds)
     {
-        var seen = Visible(all.Devices, variable);
-        return all.Devices.Count > 0 && seen.Count == 0
-            ? new GpuList(seen, [.. all.Problems, $"{VisibleDevices} is \"{variable(VisibleDevices)}\" and names none of this machine's GPUs."])
-            : all with { Devices = seen };
+        if (all.Devices.Count == 0)
+            return all;
+
+        var seen = ByDriver(all.Devices, visibleIds()) ?? ByVariables(all.Devices, variable);
+        if (seen.Count > 0)
+            return all with { Devices = seen };
+        var why = variable(VisibleDevices) is { } value
+            ? $"{VisibleDevices} is \"{value}\" and names none of this machine's GPUs."
+            : "CUDA sees none of the GPUs that the driver lists.";
+        return new GpuList(seen, [.. all.Problems, why]);
     }
 
-    static List<ComputeDevice> Visible(IReadOnlyList<ComputeDevice> gpus, Func<string, string?> variable)
+    /// <summary>As the driver tells; null where it does not, or speaks of other devices than NVML (instances, with a driver of 2021 or older).</summary>
+    static List<ComputeDevice>? ByDriver(IReadOnlyList<ComputeDevice> gpus, IReadOnlyList<string>? ids)
+    {
+        if (ids is null)
+            return null;
+
+        var seen = new List<ComputeDevice>();
+        foreach (var (ordinal, id) in ids.Index())
+            if (gpus.FirstOrDefault(gpu => gpu.Id?.EndsWith(id, StringComparison.OrdinalIgnoreCase) == true) is { } gpu)
+                seen.Add(gpu with { Ordinal = ordinal });
+        return seen.Count == 0 && ids.Count > 0 ? null : seen;
+    }
+
+    static List<ComputeDevice> ByVariables(IReadOnlyList<ComputeDevice> gpus, Func<string, string?> variable)
     {
         // CUDA uses one instance of a GPU that is cut up (MIG), the first unless a UUID names another.
         var counted = gpus.Where((gpu, place) => !gpu.IsMigInstance || !gpus.Take(place).Any(other => other.IsMigInstance)).ToList();
@@ -37,14 +57,14 @@ internal static class CudaOrdinals
         if (visible is null)
             return Numbered(counted);
 
-        // As CUDA reads the list: up to the first entry that names no device.
+        // As CUDA reads the list: up to the first entry that names no device, several, or one that was named before.
         var seen = new List<ComputeDevice>();
         foreach (var entry in visible)
         {
-            var gpu = int.TryParse(entry, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
-                ? counted.ElementAtOrDefault(number)
-                : entry.Length == 0 ? null : gpus.FirstOrDefault(gpu => gpu.Id?.StartsWith(entry, StringComparison.Ordinal) == true);
-            if (gpu is null)
+            var named = int.TryParse(entry, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+                ? counted.Skip(number).Take(1)
+                : gpus.Where(gpu => entry.Length > 0 && gpu.Id?.StartsWith(entry, StringComparison.Ordinal) == true);
+            if (named.ToList() is not [var gpu] || seen.Contains(gpu))
                 break;
             seen.Add(gpu);
         }

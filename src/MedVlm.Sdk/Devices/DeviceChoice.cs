@@ -43,13 +43,13 @@ internal sealed record DeviceChoice(ComputeDevice Device, string? Notice)
                       + "CPU only. Reference Microsoft.ML.OnnxRuntime.Gpu in its place, or set Device to \"cpu\"."
                     : null);
 
-        var visible = CudaOrdinals.Visible(gpus, machine.Variable);
+        var visible = CudaOrdinals.Visible(gpus, machine.Variable, machine.VisibleIds);
         var problems = string.Concat(visible.Problems.Select(problem => $" {problem}"));
         if (wanted.Contains(':'))
         {
             int ordinal = int.Parse(wanted.AsSpan(wanted.IndexOf(':') + 1), CultureInfo.InvariantCulture);
             return new DeviceChoice(
-                visible.Devices.ElementAtOrDefault(ordinal)
+                visible.Devices.FirstOrDefault(gpu => gpu.Ordinal == ordinal)
                     ?? throw new MedVlmException($"Device is \"{wanted}\", but CUDA sees {visible.Devices.Count} GPUs here, counted from 0.{problems}"), null);
         }
         if (visible.Devices.MaxBy(gpu => gpu.FreeMemoryBytes) is { } best)
@@ -74,6 +74,12 @@ internal sealed record DeviceChoice(ComputeDevice Device, string? Notice)
                 OnnxRuntimeEnvironment.Ensure();
                 return OrtEnv.Instance().GetAvailableProviders();
             },
-            Environment.GetEnvironmentVariable);
+            Environment.GetEnvironmentVariable)
+        {
+            VisibleIds = CudaDriver.VisibleIds,
+        };
+
+        /// <summary>What CUDA's driver tells of its order. Default: nothing.</summary>
+        public Func<IReadOnlyList<string>?> VisibleIds { get; init; } = () => null;
     }
 }

@@ -10,10 +10,13 @@ public sealed class DeviceChoiceTests
     static readonly ComputeDevice s_small = new(DeviceKind.Cuda, "RTX 3060", 12L << 30, 11L << 30) { Index = 0, Id = "GPU-aaaa" };
     static readonly ComputeDevice s_large = new(DeviceKind.Cuda, "RTX 5080", 16L << 30, 15L << 30) { Index = 1, Id = "GPU-bbbb" };
 
-    static DeviceChoice Choose(string wanted, ComputeDevice[] gpus, bool cuda = true, string? visible = null, string? order = "PCI_BUS_ID", string[]? problems = null) =>
+    static DeviceChoice Choose(string wanted, ComputeDevice[] gpus, bool cuda = true, string? visible = null, string? order = "PCI_BUS_ID", string[]? problems = null, string[]? ids = null) =>
         DeviceChoice.Of(wanted, new DeviceChoice.Machine(
             () => s_processor, () => new GpuList(gpus, problems ?? []), () => cuda ? ["CUDAExecutionProvider", "CPUExecutionProvider"] : ["CPUExecutionProvider"],
-            name => name switch { "CUDA_VISIBLE_DEVICES" => visible, "CUDA_DEVICE_ORDER" => order, _ => null }));
+            name => name switch { "CUDA_VISIBLE_DEVICES" => visible, "CUDA_DEVICE_ORDER" => order, _ => null }) { VisibleIds = () => ids });
+
+    static IReadOnlyList<ComputeDevice> Visible(ComputeDevice[] gpus, string? visible, string? order = null, string[]? ids = null) => CudaOrdinals.Visible(
+        new(gpus, []), name => name switch { "CUDA_VISIBLE_DEVICES" => visible, "CUDA_DEVICE_ORDER" => order, _ => null }, () => ids).Devices;
 
     [Fact]
     public void Auto_takes_the_GPU_with_the_most_free_memory()
@@ -71,11 +74,12 @@ public sealed class DeviceChoiceTests
     [Theory]
     [InlineData(null, "RTX 3060 0, RTX 5080 1"), InlineData("1", "RTX 5080 0"), InlineData("1,0", "RTX 5080 0, RTX 3060 1"), InlineData("GPU-bb", "RTX 5080 0")]
     [InlineData("", ""), InlineData("7", ""), InlineData("0,-1,1", "RTX 3060 0"), InlineData("GPU-cc,0", "")]
+    [InlineData("0,0,1", "RTX 3060 0"), InlineData("GPU-", ""), InlineData("1,GPU-bbbb", "RTX 5080 0")]
     public void CUDA_counts_what_CUDA_VISIBLE_DEVICES_leaves(string? visible, string expected) => Assert.Equal(expected, string.Join(", ",
-        CudaOrdinals.Visible(new([s_small, s_large], []), name => name == "CUDA_VISIBLE_DEVICES" ? visible : "PCI_BUS_ID").Devices.Select(gpu => $"{gpu.Name} {gpu.Ordinal}")));
+        Visible([s_small, s_large], visible, "PCI_BUS_ID").Select(gpu => $"{gpu.Name} {gpu.Ordinal}")));
 
     [Fact]
-    public void Unequal_GPUs_in_an_unknown_order_are_refused_and_equal_ones_are_not()
+    public void Unequal_GPUs_in_an_order_that_nothing_tells_are_refused_and_equal_ones_are_not()
     {
         var error = Assert.Throws<MedVlmException>(() => Choose("auto", [s_small, s_large], order: null));
 
@@ -91,11 +95,28 @@ public sealed class DeviceChoiceTests
     {
         var (first, second) = (s_large with { IsMigInstance = true, Id = "MIG-1" }, s_large with { IsMigInstance = true, Id = "MIG-2" });
 
-        Assert.Equal("MIG-1", Seen(null));
-        Assert.Equal("MIG-2", Seen("MIG-2"));
+        Assert.Equal("MIG-1", Assert.Single(Visible([first, second], null)).Id);
+        Assert.Equal("MIG-2", Assert.Single(Visible([first, second], "MIG-2")).Id);
+    }
 
-        string? Seen(string? visible) =>
-            Assert.Single(CudaOrdinals.Visible(new([first, second], []), name => name == "CUDA_VISIBLE_DEVICES" ? visible : null).Devices).Id;
+    // What the driver tells counts, whatever the variables seem to say (.NET's are not those that native code sees).
+    [Theory]
+    [InlineData("bbbb,aaaa", "RTX 5080 0, RTX 3060 1"), InlineData("BBBB", "RTX 5080 0"), InlineData("", "")]
+    [InlineData("ffff,aaaa", "RTX 3060 1")]   // a GPU that NVML left out has its number all the same
+    [InlineData(null, "RTX 3060 0"), InlineData("ffff", "RTX 3060 0")]
+    public void CUDA_s_order_is_what_the_driver_tells(string? ids, string expected) => Assert.Equal(expected, string.Join(", ",
+        Visible([s_small, s_large], "GPU-aaaa", order: null, ids?.Split(',', StringSplitOptions.RemoveEmptyEntries)).Select(gpu => $"{gpu.Name} {gpu.Ordinal}")));
+
+    [Fact]
+    public void Unequal_GPUs_need_no_variables_where_the_driver_tells_their_order()
+    {
+        var best = Choose("auto", [s_small, s_large], order: null, ids: ["bbbb", "aaaa"]).Device;
+
+        Assert.Equal(("RTX 5080", 0), (best.Name, best.Ordinal));
+        Assert.Equal("RTX 3060", Choose("cuda:1", [s_small, s_large], order: null, ids: ["bbbb", "aaaa"]).Device.Name);
+        Assert.Equal("RTX 3060", Choose("cuda:1", [s_small, s_large], order: null, ids: ["ffff", "aaaa"]).Device.Name);
+        Assert.Equal(
+            "The model runs on the processor: no GPU can be used. CUDA sees none of the GPUs that the driver lists.", Choose("auto", [s_large], ids: []).Notice);
     }
 
     [Theory]

@@ -20,7 +20,7 @@ public sealed class NvmlLibraryTests : IDisposable
         Assert.Equal(
             [("NVIDIA GeForce RTX 5080", 16_303L << 20, 15_902L << 20, "12.0", false), ("NVIDIA H100 MIG 1g.10gb", 9_984L << 20, 9_583L << 20, "9.0", true)],
             found.Devices.Select(gpu => (gpu.Name, gpu.TotalMemoryBytes, gpu.FreeMemoryBytes, $"{gpu.ComputeCapability}", gpu.IsMigInstance)));
-        Assert.Equal(("GPU-0121", "580.65.06"), (found.Devices[0].Id, found.Devices[0].DriverVersion));
+        Assert.Equal(("GPU-6d766c6d-0123-4567-0000-000000000001", "580.65.06"), (found.Devices[0].Id, found.Devices[0].DriverVersion));
         const string Why = "is left out. nvmlDeviceGetMemoryInfo_v2: the GPU has fallen off the bus or is otherwise inaccessible.";
         Assert.Equal([$"Instance 3 of GPU 1 (MIG) {Why}", $"GPU 2 {Why}"], found.Problems);
     }

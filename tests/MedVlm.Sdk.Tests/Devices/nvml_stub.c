@@ -21,7 +21,12 @@ int nvmlDeviceGetName(void *device, char *text, unsigned int length)
     strncpy(text, device == (void *)1 ? "NVIDIA GeForce RTX 5080" : device == (void *)2 ? "NVIDIA H100" : "NVIDIA H100 MIG 1g.10gb", length);
     return 0;
 }
-int nvmlDeviceGetUUID(void *device, char *text, unsigned int length) { strncpy(text, "GPU-0123", length); text[7] = (char)('0' + (long)device % 10); return 0; }
+int nvmlDeviceGetUUID(void *device, char *text, unsigned int length) 
+{
+    strncpy(text, "GPU-6d766c6d-0123-4567-0000-000000000000", length);
+    text[39] = (char)('0' + (long)device % 10);
+    return 0;
+}
 int nvmlDeviceGetMemoryInfo(void *device, memory_v1 *info)
 {
     if (device == (void *)3) return 15;

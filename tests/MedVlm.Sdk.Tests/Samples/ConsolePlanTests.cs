@@ -105,9 +105,24 @@ public sealed class ConsolePlanTests
         var hidden = await ConsoleRun.Of(WithGpus(driver, "PCI_BUS_ID", "1"), "doctor");
         var unordered = await ConsoleRun.Of(WithGpus(driver, "FASTEST_FIRST", null), "doctor");
 
-        Assert.Contains("GPU-0121, not seen by CUDA", Words(hidden.Out), StringComparison.Ordinal);
-        Assert.Contains("GPU-0122, cuda:0", Words(hidden.Out), StringComparison.Ordinal);
+        Assert.Contains("00000001, not seen by CUDA", Words(hidden.Out), StringComparison.Ordinal);
+        Assert.Contains("00000002, cuda:0", Words(hidden.Out), StringComparison.Ordinal);
         Assert.Contains("Problem: This machine has unequal GPUs", Words(unordered.Out), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task CUDA_s_own_order_of_unequal_GPUs_is_asked_for()
+    {
+        using var driver = new TemporaryFolder();
+        var variables = WithGpus(driver, "FASTEST_FIRST", null);
+        StandIn.Build("cuda_stub.c", driver.File("libcuda.so.1"));
+
+        var (doctor, plan) = (await ConsoleRun.Of(variables, "doctor"), await ConsoleRun.Of(variables, "plan", TestFolders.TinyModel, "--device", "gpu"));
+
+        Assert.Contains("00000001, cuda:1", Words(doctor.Out), StringComparison.Ordinal);
+        Assert.Contains("00000002, cuda:0", Words(doctor.Out), StringComparison.Ordinal);
+        Assert.DoesNotContain("unequal", doctor.Out, StringComparison.Ordinal);
+        Assert.Contains("on NVIDIA GeForce RTX 5080: 15.9 GiB", Words(plan.Out), StringComparison.Ordinal);
     }
 
     /// <summary>Text without its lines, which end where the width of a process of its own says.</summary>
