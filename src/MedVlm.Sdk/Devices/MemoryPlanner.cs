@@ -28,6 +28,10 @@ internal static class MemoryPlanner
     // operators on integers compute in INT8, most of them are bytes, or never there as a whole; products with 4-bit weights take a little more.
     const double LiveWidths = 7, LiveWidthsOfInt8 = 4.5, LiveWidthsOfInt4 = 7.5;
 
+    // On CUDA quantised weights are widened to FP16, a matrix at a time, for products of more than a few rows. The arena holds two of the largest: what
+    // stays of one product lies where the first one was (docs/memory-plan.md).
+    const int WidenedMatrices = 2;
+
     // Images that are being made ready take as much again, in which they are resized and cut.
     const int ImagesInWork = 2;
 
@@ -91,7 +95,8 @@ internal static class MemoryPlanner
     {
         var widths = model.Widths;
         long patches = model.Caption.RunValues / widths.PatchInput;
-        return (long)(patches * (2 * widths.PatchInput + Live(format) * (widths.Vision + widths.VisionInner))) * ValueBytes(device);
+        return (long)(patches * (2 * widths.PatchInput + Live(format) * (widths.Vision + widths.VisionInner))) * ValueBytes(device)
+             + WidenedBytes(device, format, widths.Vision * widths.VisionInner);
     }
 
     /// <summary>The decoder over a whole prompt; one caption is prefilled at a time.</summary>
@@ -101,8 +106,12 @@ internal static class MemoryPlanner
     public static long PrefillWorkspace(ModelFootprint model, DeviceKind device, GraphFormat format)
     {
         var widths = model.Widths;
-        return (long)(model.Caption.PromptTokens * Live(format) * (widths.Decoder + widths.DecoderInner)) * ValueBytes(device);
+        return (long)(model.Caption.PromptTokens * Live(format) * (widths.Decoder + widths.DecoderInner)) * ValueBytes(device)
+             + WidenedBytes(device, format, widths.Decoder * widths.DecoderInner);
     }
+
+    static long WidenedBytes(DeviceKind device, GraphFormat format, long largestOfLayer) =>
+        device == DeviceKind.Cuda && format.Linears != LinearFormat.Float ? WidenedMatrices * largestOfLayer * ValueBytes(device) : 0;
 
     static double Live(GraphFormat format) => format switch
     {
