@@ -29,6 +29,10 @@ internal static class MemoryPlanner
     // operators on integers compute in INT8, most of them are bytes, or never there as a whole; products with 4-bit weights take a little more.
     const double LiveWidths = 7, LiveWidthsOfInt8 = 4.5, LiveWidthsOfInt4 = 7.5;
 
+    // On CUDA quantised weights are widened to FP16, a matrix at a time, for products of more than a few rows. The arena holds two of the largest: what
+    // stays of one product lies where the first one was (docs/memory-plan.md).
+    const int WidenedMatrices = 2;
+
     // The process with .NET, ONNX Runtime and a tokenizer, beside all that is counted: measured. On CUDA: the context with the kernels of
     // ONNX Runtime, cuBLAS and cuDNN and their workspace. Assumed, for want of a GPU.
     const long CpuOverhead = 200 * MiB, CudaOverhead = 600 * MiB;
@@ -89,7 +93,8 @@ internal static class MemoryPlanner
     {
         var widths = model.Widths;
         long patches = model.Caption.RunValues / widths.PatchInput;
-        return (long)(patches * (2 * widths.PatchInput + Live(format) * (widths.Vision + widths.VisionInner))) * ValueBytes(device);
+        return (long)(patches * (2 * widths.PatchInput + Live(format) * (widths.Vision + widths.VisionInner))) * ValueBytes(device)
+             + WidenedBytes(device, format, widths.Vision * widths.VisionInner);
     }
 
     /// <summary>The decoder over a whole prompt; one caption is prefilled at a time.</summary>
@@ -99,8 +104,12 @@ internal static class MemoryPlanner
     public static long PrefillWorkspace(ModelFootprint model, DeviceKind device, GraphFormat format)
     {
         var widths = model.Widths;
-        return (long)(model.Caption.PromptTokens * Live(format) * (widths.Decoder + widths.DecoderInner)) * ValueBytes(device);
+        return (long)(model.Caption.PromptTokens * Live(format) * (widths.Decoder + widths.DecoderInner)) * ValueBytes(device)
+             + WidenedBytes(device, format, widths.Decoder * widths.DecoderInner);
     }
+
+    static long WidenedBytes(DeviceKind device, GraphFormat format, long largestOfLayer) =>
+        device == DeviceKind.Cuda && format.Linears != LinearFormat.Float ? WidenedMatrices * largestOfLayer * ValueBytes(device) : 0;
 
     static double Live(GraphFormat format) => format switch
     {

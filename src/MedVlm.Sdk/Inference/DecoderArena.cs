@@ -16,12 +16,7 @@ internal static class DecoderArena
     {
         try
         {
-            using var cache = model.CreateCache(slots: 1, Engine.CacheLength(1));
-            using var cross = model.CreateCross(slots: 1);
-            using var run = new DecoderRun(model.Decoder, model.Family, cache, cross, firstSlot: 0, rows: 1, tokens: 1);
-            using var runOptions = new RunOptions();
-            runOptions.AddRunConfigEntry("memory.enable_memory_arena_shrinkage", arena);
-            run.Run([0], runOptions);
+            RunOneToken(model, arena);
             return true;
         }
         catch (Exception e) when (e is OnnxRuntimeException or OutOfMemoryException)
@@ -29,5 +24,17 @@ internal static class DecoderArena
             // Then what is to be tried again is tried with the memory that there is.
             return false;
         }
+    }
+
+    /// <summary>Runs one token, and gives back what is free.</summary>
+    /// <inheritdoc cref="TryShrink" path="/param"/>
+    public static void RunOneToken(LoadedModel model, string arena)
+    {
+        using var cache = model.CreateCache(slots: 1, Engine.CacheLength(1));
+        using var cross = model.CreateCross(slots: 1);
+        using var run = new DecoderRun(model.Decoder, model.Family, cache, cross, firstSlot: 0, rows: 1, tokens: 1);
+        using var runOptions = new RunOptions();
+        runOptions.AddRunConfigEntry("memory.enable_memory_arena_shrinkage", arena);
+        run.Run([0], runOptions);
     }
 }

@@ -21,8 +21,17 @@ internal static class EngineErrors
     // The arena's two sentences, std::bad_alloc, and CUDA's, cuBLAS's and cuDNN's own names.
     static readonly string[] s_outOfMemory =
     [
-        "Failed to allocate memory", "smaller than requested bytes", "bad_alloc", "bad allocation", "out of memory", "cudaErrorMemoryAllocation", "ALLOC_FAILED",
+        "Failed to allocate memory", "smaller than requested bytes", "bad_alloc", "bad allocation", "out of memory", "cudaErrorMemoryAllocation", "ALLOC_FAILED", "ALLOCATION_FAILED",
     ];
+
+    /// <summary>What the caller of a load is told.</summary>
+    /// <param name="e">What happened.</param>
+    /// <param name="graph">To which graph.</param>
+    public static MedVlmException OfLoad(OnnxRuntimeException e, string graph) => IsOutOfMemory(e)
+        ? new InsufficientMemoryException(
+            $"Not enough memory to load the {graph} graph: other programs have taken some since the memory plan was made, or it takes more than planned. Free some, set "
+            + $"MaxDeviceMemoryMiB to less, or choose a lower precision. ({e.Message.Trim()})", innerException: e)
+        : new MedVlmException($"ONNX Runtime cannot load the {graph} graph. {e.Message}", e);
 
     /// <summary>What the caller of a calibration is told.</summary>
     /// <param name="e">What happened.</param>

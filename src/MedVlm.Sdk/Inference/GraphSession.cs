@@ -15,6 +15,7 @@ internal sealed class GraphSession : IDisposable
     /// <param name="settings">How it is to be run.</param>
     /// <param name="cuda">Options of the CUDA execution provider; null for the CPU.</param>
     /// <exception cref="MedVlmException">ONNX Runtime cannot load it, or has no such device.</exception>
+    /// <exception cref="InsufficientMemoryException">The device has not memory enough for its weights.</exception>
     public GraphSession(GraphBuilder graph, WeightSource weights, RuntimeSettings settings, IReadOnlyDictionary<string, string>? cuda = null)
     {
         OnnxRuntimeEnvironment.Ensure();
@@ -31,7 +32,7 @@ internal sealed class GraphSession : IDisposable
         catch (OnnxRuntimeException e)
         {
             DisposeWeights();
-            throw new MedVlmException($"ONNX Runtime cannot load the {graph.Name} graph. {e.Message}", e);
+            throw EngineErrors.OfLoad(e, graph.Name);
         }
     }
 
@@ -47,9 +48,7 @@ internal sealed class GraphSession : IDisposable
         }
         catch (Exception e) when (e is OnnxRuntimeException or EntryPointNotFoundException)
         {
-            throw new NativeRuntimeException(
-                $"ONNX Runtime cannot use the GPU: {e.Message} Reference Microsoft.ML.OnnxRuntime.Gpu with the CUDA and cuDNN libraries that its version "
-                + "asks for, or set Device to \"cpu\".", e);
+            throw CudaErrors.OfProvider(e);
         }
     }
 

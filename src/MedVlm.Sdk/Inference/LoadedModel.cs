@@ -61,9 +61,12 @@ internal sealed class LoadedModel : IDisposable
             CacheMemory = decoder is null
                 ? DeviceMemory.Host()
                 : DeviceMemory.Of(Decoder.Session, CudaSessionOptions.Memory(Plan!.Device));
+            if (CacheMemory.Arena is { } arena)
+                CudaErrors.Try(this, arena);
         }
         catch
         {
+            CacheMemory?.Dispose();
             Decoder?.Dispose();
             Vision?.Dispose();
             _weights.Dispose();

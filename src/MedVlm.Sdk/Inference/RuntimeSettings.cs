@@ -34,6 +34,10 @@ internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolde
     /// <summary>Entries of ONNX Runtime's session configuration, over those that we set: to measure what they do.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> SessionEntries { get; init; } = [];
 
+    // On CUDA it would fold RotaryEmbedding into GroupQueryAttention, which takes a row of the angles for each position, and knows nothing of the rows
+    // that RotaryEmbedding is told: ours are of the run's tokens only.
+    const string Unwanted = "GroupQueryAttentionFusion";
+
     public SessionOptions ToSessionOptions(string graphName)
     {
         var options = new SessionOptions
@@ -44,6 +48,7 @@ internal sealed record RuntimeSettings(int? Threads = null, string? ProfileFolde
             InterOpNumThreads = 1,
             LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
         };
+        options.AddSessionConfigEntry("optimization.disable_specified_optimizers", Unwanted);
         if (PacksInParallel)
             options.AddSessionConfigEntry("session.prepack.enable_parallel", "1");
         if (ProfileFolder is not null)

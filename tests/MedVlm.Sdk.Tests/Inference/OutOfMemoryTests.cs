@@ -152,11 +152,27 @@ public sealed class OutOfMemoryTests
     [InlineData("[ErrorCode:RuntimeException] Non-zero status code returned while running FusedMatMul node. Failed to allocate memory for requested buffer of size 4096", true)]
     [InlineData("[ErrorCode:RuntimeException] CUDA failure 2: out of memory", true)]
     [InlineData("[ErrorCode:Fail] Out of memory. Insufficient memory to continue the execution of the program.", true)]
+    [InlineData("[ErrorCode:Fail] Non-zero status code returned while running Add node. Name:'Add' Status Message: CUDA error cudaErrorMemoryAllocation:out of memory", true)]
+    [InlineData("[ErrorCode:Fail] CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0", true)]
+    [InlineData("[ErrorCode:Fail] CUDNN failure 4004: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0", true)]
+    [InlineData("[ErrorCode:Fail] CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version ; GPU=0", false)]
     [InlineData("[ErrorCode:InvalidArgument] Got invalid dimensions for input", false)]
     public void The_runtimes_words_for_it_are_known(string message, bool expected) => Assert.Equal(expected, EngineErrors.IsOutOfMemory(Error(message)));
 
-    static Exception Error(string message) =>
-        (Exception)Activator.CreateInstance(
+    [Fact]
+    public void Memory_that_does_not_suffice_for_a_load_is_told()
+    {
+        var error = Error("Failed to allocate memory for requested buffer of size 4915200\n");
+
+        Assert.Equal(
+            "Not enough memory to load the decoder graph: other programs have taken some since the memory plan was made, or it takes more than planned. Free some, set "
+            + "MaxDeviceMemoryMiB to less, or choose a lower precision. ([ErrorCode:Fail] Failed to allocate memory for requested buffer of size 4915200)",
+            Assert.IsType<InsufficientMemoryException>(EngineErrors.OfLoad(error, "decoder")).Message);
+        Assert.IsType<MedVlmException>(EngineErrors.OfLoad(Error("No such operator."), "decoder"));
+    }
+
+    static Microsoft.ML.OnnxRuntime.OnnxRuntimeException Error(string message) =>
+        (Microsoft.ML.OnnxRuntime.OnnxRuntimeException)Activator.CreateInstance(
             typeof(Microsoft.ML.OnnxRuntime.OnnxRuntimeException), System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.NonPublic
             | System.Reflection.BindingFlags.Public, null, [Enum.Parse(typeof(Microsoft.ML.OnnxRuntime.OnnxRuntimeException).Assembly.GetType("Microsoft.ML.OnnxRuntime.ErrorCode")!, "Fail"), message], null)!;
 
