@@ -110,6 +110,9 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         /// <summary>Runs the graphs of a GPU on the CPU: for tests.</summary>
         public bool EmulateCuda { get; init; }
 
+        /// <summary>Where ONNX Runtime writes a profile of each graph: for measurements.</summary>
+        public string? ProfileFolder { get; init; }
+
         /// <summary>Whether the operators of <see cref="CustomOperators"/> are used on a CPU: for tests.</summary>
         public bool IntegerKernels { get; init; } = CustomOperators.AreSupported;
     }
@@ -142,7 +145,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         var model = await Task.Run(
             () => LoadedModel.Load(
                 folder, adapter, checkpoint => ModelPlanner.SourceOf(options, checkpoint),
-                new RuntimeSettings(options.Threads) { Precision = options.Precision, EmulateCuda = settings.EmulateCuda, IntegerKernels = settings.IntegerKernels },
+                new RuntimeSettings(options.Threads, settings.ProfileFolder) { Precision = options.Precision, EmulateCuda = settings.EmulateCuda, IntegerKernels = settings.IntegerKernels },
                 cancellationToken,
                 (family, notes, tensors) => ModelPlanner.Plan(options, choosing.GetAwaiter().GetResult().Device, family, notes, tensors)),
             cancellationToken).ConfigureAwait(false);

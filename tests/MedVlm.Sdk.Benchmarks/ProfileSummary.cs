@@ -47,11 +47,16 @@ internal static class ProfileSummary
             }
             else if (entry.GetProperty("cat").GetString() == "Node" && name.EndsWith(KernelTime, StringComparison.Ordinal))
                 kernels.Add(new(
-                    name[..^KernelTime.Length], entry.GetProperty("args").GetProperty("op_name").GetString()!, entry.GetProperty("dur").GetInt64() / 1000.0));
+                    name[..^KernelTime.Length], entry.GetProperty("args").GetProperty("op_name").GetString()!,
+                    entry.GetProperty("args").GetProperty("provider").GetString()!, entry.GetProperty("dur").GetInt64() / 1000.0));
         }
         return runs;
     }
 }
 
 /// <summary>One node's part of a run.</summary>
-internal sealed record Kernel(string Name, string Op, double Milliseconds);
+/// <param name="Name">The node.</param>
+/// <param name="Op">Its operator.</param>
+/// <param name="Provider">The execution provider that ran it.</param>
+/// <param name="Milliseconds">How long it took.</param>
+internal sealed record Kernel(string Name, string Op, string Provider, double Milliseconds);

@@ -28,6 +28,12 @@ internal static class Program
               --parts                  What each part of it takes
           memory <folder>              Peak of the process over a batch that fills all slots, beside the memory plan.
               --slots N  --images N  --tokens 16
+          cuda                         The goldens' checkpoints in FP16, INT8 and INT4 on a GPU, or on the stand-ins of tests/cuda-stand-in: nodes on the CPU,
+                                       memory beside the plan, memory left behind. Fails where there is any. Wants -p:OnnxRuntime=Gpu.
+              --checkpoint FOLDER  Another checkpoint
+              --family NAME        One layer of a family in its true size
+              --precision fp16  --slots N  --images N  --edge 1024  --tokens 8  --loads 3
+              --room-mib N         After the load, the stand-in has so much memory left
           quality                      TinyModel: captions in INT8 and INT4 compared with FP32's.
               --images FOLDER          Images with references.json (default: samples/images; may be repeated)
           errors <folder>              Error that INT8 and INT4 leave in a checkpoint's weights.
@@ -67,6 +73,7 @@ internal static class Program
                 case "layers": LayersCommand.Run(arguments); return 0;
                 case "layerwise": LayerwiseCommand.Run(arguments); return 0;
                 case "load": LoadCommand.Run(arguments); return 0;
+                case "cuda": return await CudaCommand.RunAsync(arguments);
                 case "quality": await QualityCommand.RunAsync(arguments); return 0;
                 case "errors": QualityCommand.Errors(arguments); return 0;
                 case "bertscore": await BertScoreCommand.RunAsync(arguments); return 0;
