@@ -64,13 +64,15 @@ internal static class CudaCommand
 
                 // A small image first: the KV cache is there before the vision tower takes its most.
                 errors.AddRange(await ErrorsAsync(captioner, tokens, 1, side: 64, splitIntoTiles: false));
-                errors.AddRange(await ErrorsAsync(captioner, tokens, arguments.Number("images") ?? plan.Chosen!.Slots + 1, arguments.Number("edge") ?? 1024, splitIntoTiles: null));
+                int images = arguments.Number("images") ?? plan.Chosen!.Slots + 1;
+                errors.AddRange(await ErrorsAsync(captioner, tokens, images, arguments.Number("edge") ?? 1024, splitIntoTiles: null));
                 slotsLeft = captioner.Engine.Slots;
             }
 
             var (vision, decoder) = (Nodes.Of(profile, "vision"), Nodes.Of(profile, "decoder"));
             var chosen = plan.Chosen!;
-            new Measurement("GPU memory at its peak over the plan without the runtime", Math.Round((double)memory.Peak / (chosen.TotalBytes - chosen.OverheadBytes), 3), "ratio")
+            double planned = chosen.TotalBytes - chosen.OverheadBytes;
+            new Measurement("GPU memory at its peak over the plan without the runtime", Math.Round(memory.Peak / planned, 3), "ratio")
             {
                 Model = Name(options.Model), Precision = PrecisionName(options), Batch = chosen.Slots,
                 Notes = new
@@ -135,7 +137,8 @@ internal static class CudaCommand
     }
 
     static IEnumerable<string> Goldens() =>
-        Directory.EnumerateDirectories(Places.InCheckout("tests", "goldens")).Select(family => Path.Combine(family, "checkpoint")).Where(Directory.Exists).Order(StringComparer.Ordinal);
+        Directory.EnumerateDirectories(Places.InCheckout("tests", "goldens"))
+            .Select(family => Path.Combine(family, "checkpoint")).Where(Directory.Exists).Order(StringComparer.Ordinal);
 
     /// <summary>A folder beside a family's checkpoint.</summary>
     static string? Companion(string checkpoint, string name) =>
