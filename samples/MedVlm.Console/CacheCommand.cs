@@ -42,7 +42,7 @@ internal static class CacheCommand
         terminal.Out.WriteLine($"{MiB(WeightCache.Clear())} MiB freed in {WeightCache.Folder}");
         int left = WeightCache.List().Count + WeightCache.ListCalibrations().Count;
         if (left > 0)
-            terminal.Out.WriteLine($"{left} files stay, since a captioner is using them.");
+            terminal.Out.WriteLine($"{left} files stay: a captioner is using them, or they must not be deleted.");
         return ExitCode.Success;
     }
 

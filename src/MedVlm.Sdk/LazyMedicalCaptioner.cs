@@ -29,12 +29,14 @@ internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedical
             LoadError = null;
             return _loaded;
         }
-        catch (OperationCanceledException) when (_ending.IsCancellationRequested)
+        catch (OperationCanceledException)
         {
+            // The load knows of both tokens as one.
             cancellationToken.ThrowIfCancellationRequested();
-            throw new ObjectDisposedException(typeof(IMedicalCaptioner).FullName);
+            ObjectDisposedException.ThrowIf(_ending.IsCancellationRequested, typeof(IMedicalCaptioner));
+            throw;
         }
-        catch (Exception e) when (e is not (OperationCanceledException or ObjectDisposedException))
+        catch (Exception e) when (e is not ObjectDisposedException)
         {
             LoadError = e;
             throw;

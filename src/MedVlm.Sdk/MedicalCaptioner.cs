@@ -217,6 +217,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
     /// <exception cref="ImageException">An image is damaged, or of a shape that the model cannot take.</exception>
     /// <exception cref="ArgumentException">There are fewer than two images.</exception>
     /// <exception cref="IOException">The cache cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The cache must not be written.</exception>
     /// <exception cref="OptionsValidationException">An option is out of its range.</exception>
     public static Task<CalibrationReport> CalibrateAsync(
         MedicalCaptionerOptions options, IEnumerable<MedicalImage> images, IProgress<int>? progress = null, CancellationToken cancellationToken = default)

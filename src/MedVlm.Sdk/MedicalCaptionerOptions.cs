@@ -64,7 +64,7 @@ public sealed class MedicalCaptionerOptions
     [Range(0, 65_536)]
     public int VisionCacheMiB { get; set; } = 64;
 
-    /// <summary>Threads of a matrix product. Default: null, one for each physical core that the process may use. Range: 1 to 1024.</summary>
+    /// <summary>Threads of a matrix product. Default: null, one for each physical core (on Linux, that the process may use). Range: 1 to 1024.</summary>
     [Range(1, 1024)]
     public int? Threads { get; set; }
 

@@ -32,7 +32,7 @@ internal sealed class CpuDetector(string root)
             return ReadRuntime();
 
         int all = PhysicalCores(info, _ => true), cores = all;
-        if (AllowedProcessors() is { Count: > 0 } allowed)
+        if (AllowedProcessors() is { Count: > 0 } allowed && allowed.IsSubsetOf(Processors(info)))   // containers of LXC have numbers of their own in one list only
             cores = Math.Max(PhysicalCores(info, allowed.Contains), 1);
         foreach (var group in Groups())
         {
@@ -75,6 +75,9 @@ internal sealed class CpuDetector(string root)
         }
         return cores.Count > 0 ? cores.Count : Math.Max(processors, 1);
     }
+
+    static IEnumerable<int> Processors(IReadOnlyList<string> info) =>
+        info.Select(line => Value(line, "processor")).Where(number => number is not null).Select(number => (int)(Parse(number!) ?? -1));
 
     /// <summary>The processors that this process may run on (affinity, a container's set), as "0-3,8"; null where the system does not tell.</summary>
     HashSet<int>? AllowedProcessors() => Field(Lines("proc/self/status"), "Cpus_allowed_list")?.Split(',')

@@ -23,9 +23,8 @@ internal static class CudaOrdinals
         var seen = ByDriver(all.Devices, visibleIds()) ?? ByVariables(all.Devices, variable);
         if (seen.Count > 0)
             return all with { Devices = seen };
-        var why = variable(VisibleDevices) is { } value
-            ? $"{VisibleDevices} is \"{value}\" and names none of this machine's GPUs."
-            : "CUDA sees none of the GPUs that the driver lists.";
+        var why = "CUDA sees none of the GPUs that the driver lists"
+            + (variable(VisibleDevices) is { } value ? $": {VisibleDevices} is \"{value}\", and may name none of them." : ".");
         return new GpuList(seen, [.. all.Problems, why]);
     }
 

@@ -56,7 +56,11 @@ internal static class IntegerFusion
             || producers.GetValueOrDefault(norm.Input[0]) is not { OpType: ScaleRowsOperator.Name, Input: [var x, var scales, var columns, var bias, var residual] } sum)
             return null;
 
+        // Gain and shift must be there before the sum: weights, or what widens them.
         string shift = norm.Input.ElementAtOrDefault(2) ?? "";
+        if (norm.Input.Skip(1).Any(weight => producers.GetValueOrDefault(weight) is not (null or { OpType: "Cast" })))
+            return null;
+
         var fused = Node(rows, NormaliseSumsOperator.Name, [x, scales, columns, residual, norm.Input[1], bias, shift], [.. rows.Attribute, Epsilon(norm)]);
         fused.Output.Insert(0, sum.Output[0]);
         return (sum, fused);

@@ -43,8 +43,9 @@ internal sealed class VisionFeatures : IDisposable
     /// <summary>A hold for one more owner.</summary>
     public VisionFeatures Share()
     {
-        Memory.AddOwner();
-        return new VisionFeatures(Memory, _values);
+        var shared = Memory;
+        shared.AddOwner();
+        return new VisionFeatures(shared, _values);
     }
 
     /// <summary>The features of one image of a joined run: a copy, or one more hold where they are all there are.</summary>

@@ -278,6 +278,21 @@ internal sealed class VisionStage
 
     VisionFeatures Run(IReadOnlyList<Models.VisionRun> runs, List<Generation> batch, int images)
     {
+        var features = new VisionFeatures(_model.Features, VisionGraph.Length(_model.Family, runs));
+        try
+        {
+            Run(runs, features, batch, images);
+            return features;
+        }
+        catch
+        {
+            features.Dispose();
+            throw;
+        }
+    }
+
+    void Run(IReadOnlyList<Models.VisionRun> runs, VisionFeatures features, List<Generation> batch, int images)
+    {
         // Ended early only when nobody waits for any of it.
         using var runOptions = new RunOptions();
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(_stopping);
@@ -288,17 +303,10 @@ internal sealed class VisionStage
                 ending.Cancel();
         }));
         long start = Stopwatch.GetTimestamp();
-        var features = new VisionFeatures(_model.Features, VisionGraph.Length(_model.Family, runs));
         try
         {
             _hooks.BeforeRun?.Invoke("vision", images);
             VisionGraph.Run(_model.Vision, _model.Family, runs, features.Values, null, 0, runOptions, ending.Token);
-            return features;
-        }
-        catch
-        {
-            features.Dispose();
-            throw;
         }
         finally
         {

@@ -72,6 +72,7 @@ public sealed class CpuDetectorTests : IDisposable
     // Processors 0 and 2 are the two threads of a core.
     [Theory]
     [InlineData("0-3", 2, null), InlineData("0-1", 2, null), InlineData("0,2", 1, 1), InlineData("3", 1, 1), InlineData("1-2,3", 2, null), InlineData("", 2, null)]
+    [InlineData("8-9,24-25", 2, null), InlineData("1-4", 2, null)]   // numbers of an LXC container's host
     public void A_process_has_the_cores_that_it_may_run_on(string allowed, int cores, int? threads)
     {
         _root.Write("proc/self/status", $"Name:\tdotnet\nCpus_allowed:\tf\nCpus_allowed_list:\t{allowed}\n");

@@ -47,10 +47,10 @@ public sealed class DeviceChoiceTests
     public void A_GPU_that_CUDA_does_not_see_is_told()
     {
         Assert.Equal(
-            "The model runs on the processor: no GPU can be used. CUDA_VISIBLE_DEVICES is \"\" and names none of this machine's GPUs.",
+            "The model runs on the processor: no GPU can be used. CUDA sees none of the GPUs that the driver lists: CUDA_VISIBLE_DEVICES is \"\", and may name none of them.",
             Choose("auto", [s_large], visible: "").Notice);
         Assert.Equal(
-            "Device is \"cuda\", but CUDA sees no GPU here. CUDA_VISIBLE_DEVICES is \"7\" and names none of this machine's GPUs. Set Device to \"cpu\" to run without one.",
+            "Device is \"cuda\", but CUDA sees no GPU here. CUDA sees none of the GPUs that the driver lists: CUDA_VISIBLE_DEVICES is \"7\", and may name none of them. Set Device to \"cpu\" to run without one.",
             Assert.Throws<MedVlmException>(() => Choose("cuda", [s_large], visible: "7")).Message);
     }
 

@@ -49,6 +49,7 @@ public sealed class MainMemoryTests
     {
         Assert.Equal((64, 144, 152), (Unsafe.SizeOf<WindowsMemory.MemoryStatus>(), Unsafe.SizeOf<WindowsMemory.JobLimits>(), Unsafe.SizeOf<MacMemory.VmStatistics>()));
         Assert.Equal((8, 16, 32), (Place<WindowsMemory.MemoryStatus>("TotalPhysical"), Place<WindowsMemory.MemoryStatus>("AvailablePhysical"), Place<WindowsMemory.MemoryStatus>("AvailableCommit")));
+        Assert.Equal((16, 112, 120), (Place<WindowsMemory.JobLimits>("Flags"), Place<WindowsMemory.JobLimits>("ProcessMemory"), Place<WindowsMemory.JobLimits>("JobMemory")));
 
         static int Place<T>(string field) => (int)Marshal.OffsetOf<T>(field);
     }

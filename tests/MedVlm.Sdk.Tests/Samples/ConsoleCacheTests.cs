@@ -72,7 +72,7 @@ public sealed class ConsoleCacheTests
             Assert.NotEqual(0, exitCode);
             Assert.Contains("is a file: name a folder by the environment variable MEDVLM_CACHE.", error, StringComparison.Ordinal);
         }
-        Assert.Contains("Problem: Quantised weights cannot be kept", await RunAsync(file, "doctor"), StringComparison.Ordinal);
+        Assert.Contains("Problem: New quantised weights cannot be kept", await RunAsync(file, "doctor"), StringComparison.Ordinal);
 
         var caption = await RunToEndAsync(file, "caption", Path.Combine(TestFolders.Phantoms, "01-chest-xray-clear.jpg"), "--precision", "Int4");
         Assert.Equal(0, caption.ExitCode);

@@ -133,6 +133,7 @@ public sealed class ConsolePlanTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "The stand-in for NVIDIA's library is found by Linux's loader.");
         StandIn.Build("nvml_stub.c", driver.File("libnvidia-ml.so.1"));
+        StandIn.Build("cuda_stub.c", driver.File("libcuda.so.1"), "INIT_RESULT=803");   // tells nothing, in the place of one that this machine may have
         var variables = new Dictionary<string, string> { ["LD_LIBRARY_PATH"] = driver.Path, ["CUDA_DEVICE_ORDER"] = order };
         if (visible is not null)
             variables["CUDA_VISIBLE_DEVICES"] = visible;

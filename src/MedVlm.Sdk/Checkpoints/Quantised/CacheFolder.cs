@@ -18,7 +18,7 @@ internal sealed partial class CacheFolder(string path, Func<string, FileStream> 
     static readonly TimeSpan s_youngest = TimeSpan.FromMinutes(1);
 
     // A hash, then scheme and version or that it is a hash's record, and while it is written a number of its writer's.
-    [GeneratedRegex(@"^[0-9a-f]{32}(-[a-z0-9-]+-v[0-9]+\.safetensors|\.hash)(\.[0-9a-f]{32}\.tmp)?$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"^[0-9a-f]{32}(-[a-z0-9-]+-v[0-9]+\.safetensors|\.hash)(\.[0-9a-f]{32}\.tmp)?\z", RegexOptions.CultureInvariant)]
     private static partial Regex OwnName { get; }
 
     /// <summary>Creates the folder, unless it is there.</summary>
@@ -99,10 +99,9 @@ internal sealed partial class CacheFolder(string path, Func<string, FileStream> 
     {
         try
         {
-            using (new FileStream(file, FileMode.Open, FileAccess.ReadWrite, FileShare.None))
-            { }
-            File.Delete(file);
-            return true;
+            // Deleted while it is held, so that nobody opens it in between.
+            new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.None, bufferSize: 0, FileOptions.DeleteOnClose).Dispose();
+            return !File.Exists(file);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -32,6 +32,11 @@ internal sealed class QuantisedCache(string folder)
     // How often a file is made that is damaged or gone as soon as it is there.
     const int Attempts = 2;
 
+    // How often one that cannot be opened is tried.
+    const int Tries = 4;
+
+    static readonly TimeSpan s_moment = TimeSpan.FromMilliseconds(20);
+
     CacheFolder? _content;
 
     /// <summary>The cache's folder, which need not exist.</summary>
@@ -85,7 +90,7 @@ internal sealed class QuantisedCache(string folder)
     /// <inheritdoc cref="CacheFolder.RequireWritable"/>
     public void RequireWritable() => Content.RequireWritable();
 
-    /// <summary>Why the folder cannot be used; null where it can, or is not there yet.</summary>
+    /// <summary>Why nothing can be kept in the folder, by a file that is made there and deleted; null where it can be, or there is no folder yet.</summary>
     public string? Problem()
     {
         try
@@ -96,7 +101,7 @@ internal sealed class QuantisedCache(string folder)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return $"Quantised weights cannot be kept, and are made again at each load in INT8 and INT4: {e.Message}";
+            return $"New quantised weights cannot be kept, and are made again at each load in INT8 and INT4: {e.Message}";
         }
     }
 
@@ -201,24 +206,32 @@ internal sealed class QuantisedCache(string folder)
 
     /// <returns>Nothing for a file that is not there, and what is wrong with one that is damaged.</returns>
     /// <exception cref="IOException">It cannot be read, though nothing shows that it is damaged.</exception>
+    /// <exception cref="UnauthorizedAccessException">It must not be read.</exception>
     (SafetensorsFile? File, string? Damage) TryOpen(string path, IReadOnlyList<QuantisedTensor> tensors, CancellationToken cancellationToken)
     {
-        try
-        {
-            return File.Exists(path) ? (QuantisedFile.Open(path, tensors, start => ContentOf(path, start, cancellationToken)), null) : (null, null);
-        }
-        catch (Exception e) when (e is CheckpointException or IOException && !File.Exists(path))
-        {
-            return (null, null);   // deleted meanwhile
-        }
-        catch (CheckpointException e) when (e.InnerException is null)
-        {
-            return (null, e.Message);
-        }
-        catch (CheckpointException e)
-        {
-            throw new IOException(e.Message, e);
-        }
+        for (int tries = 1; File.Exists(path); tries++)
+            try
+            {
+                var file = QuantisedFile.Open(path, tensors, start => ContentOf(path, start, cancellationToken));
+                if (File.Exists(path))
+                    return (file, null);
+                file.Dispose();   // deleted before it was held open
+            }
+            catch (CheckpointException e) when (e.InnerException is not (IOException or UnauthorizedAccessException))
+            {
+                return File.Exists(path) ? (null, e.Message) : (null, null);
+            }
+            catch (Exception e) when (tries < Tries && (e is IOException || e.InnerException is IOException))
+            {
+                // Somebody may be about to delete it, and holds it for that moment.
+                cancellationToken.WaitHandle.WaitOne(s_moment);
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+            catch (CheckpointException e)
+            {
+                throw new IOException(e.Message, e);
+            }
+        return (null, null);
     }
 
     /// <summary>

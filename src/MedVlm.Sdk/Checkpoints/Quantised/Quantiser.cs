@@ -18,9 +18,11 @@ internal static unsafe class Quantiser
         foreach (var group in tensors.GroupBy(tensor => (tensor.Source, Form(tensor.Part))))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            var parts = group.ToDictionary(tensor => tensor.Part, tensor => (Tensor: tensor, Bytes: new NativeBuffer((nuint)tensor.Length)));
+            var parts = new Dictionary<WeightPart, (QuantisedTensor Tensor, NativeBuffer Bytes)>();
             try
             {
+                foreach (var part in group)
+                    parts.Add(part.Part, (part, new NativeBuffer((nuint)part.Length)));
                 var tensor = group.First();
                 switch (group.Key.Item2)
                 {
@@ -40,6 +42,11 @@ internal static unsafe class Quantiser
                         Float32(tensor, (float*)Data(WeightPart.Float32));
                         break;
                 }
+                while (parts.Values.FirstOrDefault() is { Bytes: not null } next)
+                {
+                    parts.Remove(next.Tensor.Part);
+                    take(next.Tensor, next.Bytes);
+                }
             }
             catch
             {
@@ -47,8 +54,6 @@ internal static unsafe class Quantiser
                     bytes.Dispose();
                 throw;
             }
-            foreach (var (part, bytes) in parts.Values)
-                take(part, bytes);
 
             byte* Data(WeightPart part) => parts[part].Bytes.Data;
         }

@@ -79,7 +79,7 @@ public sealed class QuantisedCacheTests
         }
     }
 
-    public static TheoryData<string> Damages => ["cut short", "one bit of the data", "empty", "header", "no checksum", "another file"];
+    public static TheoryData<string> Damages => ["cut short", "one bit of the data", "empty", "header", "header that is still text", "no checksum", "another file"];
 
     [Theory, MemberData(nameof(Damages))]
     public void A_damaged_file_is_made_again(string damage)
@@ -98,6 +98,7 @@ public sealed class QuantisedCacheTests
             case "one bit of the data": damaged[^1000] ^= 1; break;
             case "empty": damaged = []; break;
             case "header": damaged[20] ^= 255; break;
+            case "header that is still text": damaged[8] ^= 1; break;   // {, the first of the JSON
             case "no checksum": damaged = Replace(damaged, "\"checksum\":\"", "\"checksum\":\"0000"); break;
             case "another file": damaged = SafetensorsBytes.OneTensor("x", "F32", [1], 0, 0, 0, 0); break;
         }
