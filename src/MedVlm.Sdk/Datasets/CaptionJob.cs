@@ -229,7 +229,7 @@ public sealed class CaptionJob
             bool again = false;
             if (result.Caption is { } caption)
             {
-                failures.Settle();
+                failures.CaptionCame();
                 if (!index.AddCaption(id))
                     throw new CaptionJobException("The captioner gave a result for a request twice, or for one that was not made.");
                 captions.Append(JobLines.Caption(_buffer, id, caption, result.Request.Images[0].ContentKey));

@@ -15,6 +15,12 @@ internal sealed class JobFailures : IDisposable
     /// <summary>Failures in a row that are no image's fault: nobody knows yet whether they count.</summary>
     readonly List<CaptionJobFailure> _inARow = [];
 
+    /// <summary>Images with an attempt that counts.</summary>
+    readonly HashSet<UInt128> _counted = [];
+
+    /// <summary>Whether this run has had a caption, so that its model runs.</summary>
+    bool _captioned;
+
     /// <summary>Attempts at the damaged images that this run tries again.</summary>
     readonly Dictionary<UInt128, int> _damaged = [];
 
@@ -28,6 +34,7 @@ internal sealed class JobFailures : IDisposable
                 return false;
             if (retry.StartOver)
                 return true;
+            _counted.Add(IdHash.Of(failure.Id).Key);
             bool again = damaged && retry.DamagedImages;
             index.SetAttempts(failure.Id, again ? 0 : damaged ? int.MaxValue : failure.Attempts);
             if (again)
@@ -50,7 +57,8 @@ internal sealed class JobFailures : IDisposable
 
     /// <summary>
     /// Notes a failed attempt. One that is no image's fault is held back while no caption comes: a model that cannot run must not use up the attempts
-    /// at its images. It is written by <see cref="Settle"/>, and forgotten if the job ends before.
+    /// at its images. It is written by <see cref="CaptionCame"/>, and forgotten if the job ends before. An image that fails again counts at once, where
+    /// this run's model or an earlier run's has captioned others: ten absent files fail in every pass, and nothing comes between them in the second.
     /// </summary>
     /// <param name="id">The image's id.</param>
     /// <param name="error">Why it failed.</param>
@@ -58,17 +66,27 @@ internal sealed class JobFailures : IDisposable
     /// <returns>Attempts with this one.</returns>
     public int Add(string id, Exception error, int attempts)
     {
-        attempts = 1 + (_damaged.Remove(IdHash.Of(id).Key, out int earlier) ? earlier : attempts);
+        var key = IdHash.Of(id).Key;
+        bool again = attempts > 0 && (_captioned || _counted.Contains(key));
+        attempts = 1 + (_damaged.Remove(key, out int earlier) ? earlier : attempts);
         var failure = new CaptionJobFailure(id, error.GetType().Name, error.Message, attempts);
-        if (IsDamage(error))
-            Append(failure, damaged: true);
+        if (again)
+            _inARow.RemoveAll(held => held.Id == id);
+        if (again || IsDamage(error))
+            Append(failure, IsDamage(error));
         else
             _inARow.Add(failure);
         return attempts;
     }
 
-    /// <summary>A caption has come, or the last pass is over: what failed before it counts.</summary>
-    public void Settle()
+    /// <summary>A caption has come: what failed before it counts.</summary>
+    public void CaptionCame()
+    {
+        _captioned = true;
+        Settle();
+    }
+
+    void Settle()
     {
         foreach (var failure in _inARow)
             Append(failure, damaged: false);
@@ -121,7 +139,11 @@ internal sealed class JobFailures : IDisposable
 
     public void Dispose() => _file.Dispose();
 
-    void Append(CaptionJobFailure failure, bool damaged) => _file.Append(JobLines.Failure(_buffer, failure, damaged));
+    void Append(CaptionJobFailure failure, bool damaged)
+    {
+        _counted.Add(IdHash.Of(failure.Id).Key);
+        _file.Append(JobLines.Failure(_buffer, failure, damaged));
+    }
 
     static void ForEach(IReadOnlyList<string> sources, Action<int, long, CaptionJobFailure, bool> take)
     {

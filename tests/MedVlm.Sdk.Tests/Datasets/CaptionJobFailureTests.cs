@@ -71,6 +71,40 @@ public sealed class CaptionJobFailureTests : IDisposable
         Assert.Equal((images, images), (report.Captioned, report.CaptionedNow));
     }
 
+    [Theory]
+    [InlineData(4, 10)]    // fewer absent files than may fail in a row, and with the second pass as many
+    [InlineData(2, 8)]     // more: no caption comes between them in the second pass
+    public async Task Absent_files_among_others_are_tried_three_times_and_the_job_ends(int every, int maxInARow)
+    {
+        string[] absent = [.. _job.Ids.Where((_, i) => i % every == 0)];
+        var list = ListWithout(absent);
+
+        var report = await _job.RunAsync(_job.Options with { Retry = new() { MaxFailuresInARow = maxInARow } }, dataset: list);
+
+        Assert.Equal((40 - absent.Length, absent.Length), (report.Captioned, report.Failed));
+        Assert.All(report.Failures, failure => Assert.Equal(3, failure.Attempts));
+    }
+
+    [Fact]
+    public async Task Absent_files_that_are_all_that_is_left_are_tried_again_and_the_job_ends()
+    {
+        string[] absent = [.. _job.Ids.Where((_, i) => i % 4 == 0)];
+        var list = ListWithout(absent);
+        await _job.RunAsync(_job.Options with { Retry = new() { MaxAttempts = 1 } }, dataset: list);
+
+        var report = await _job.RunAsync(_job.Options with { Retry = new() { MaxFailuresInARow = 5 } }, dataset: list);
+
+        Assert.Equal((30, 0, 10), (report.Captioned, report.CaptionedNow, report.Failed));
+        Assert.All(report.Failures, failure => Assert.Equal(3, failure.Attempts));
+    }
+
+    CaptionDataset ListWithout(string[] absent)
+    {
+        foreach (var id in absent)
+            File.Delete(Path.Combine(Images, id));
+        return CaptionDataset.FromList(_job.Folder.Write("list.csv", string.Concat(_job.Ids.Select(id => $"images/{id}\n").Prepend("path\n"))));
+    }
+
     [Fact]
     public async Task What_failed_before_a_caption_counts_though_the_job_is_ended_later()
     {
