@@ -2,12 +2,16 @@ using System.Runtime.CompilerServices;
 
 namespace MedVlm;
 
-/// <summary>Loads a captioner at its first use, once; a failed attempt is repeated by the next call.</summary>
+/// <summary>
+/// Loads a captioner at its first use, once; a failed attempt is repeated by the next call. The load is everybody's: a caller who gives up stops
+/// waiting, and the load goes on. Quantising a large model takes longer than many a request may, and would otherwise begin anew for each of them.
+/// </summary>
 /// <remarks>Disposable in both ways: a container that is disposed synchronously refuses to hold what is not.</remarks>
 internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedicalCaptioner>> load) : IMedicalCaptioner, IDisposable
 {
-    readonly SemaphoreSlim _loading = new(1);
+    readonly Lock _lock = new();
     readonly CancellationTokenSource _ending = new();   // never disposed: it holds no timer, and a late call may still ask it
+    Task<IMedicalCaptioner>? _loading;
     volatile IMedicalCaptioner? _loaded;
     bool _disposed;
 
@@ -15,35 +19,44 @@ internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedical
     public Exception? LoadError { get; private set; }
 
     /// <summary>The captioner, loaded now if it was not.</summary>
+    /// <param name="cancellationToken">Ends the wait, not the load.</param>
     public async ValueTask<IMedicalCaptioner> LoadAsync(CancellationToken cancellationToken)
     {
         if (_loaded is { } loaded)
             return loaded;
 
-        await _loading.WaitAsync(cancellationToken).ConfigureAwait(false);
-        try
+        cancellationToken.ThrowIfCancellationRequested();
+        Task<IMedicalCaptioner> loading;
+        lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, typeof(IMedicalCaptioner));
-            using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _ending.Token);
-            _loaded ??= await load(either.Token).ConfigureAwait(false);
-            LoadError = null;
-            return _loaded;
+            loading = _loading ??= Task.Run(LoadOnceAsync, CancellationToken.None);
         }
-        catch (OperationCanceledException)
+        return await loading.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    async Task<IMedicalCaptioner> LoadOnceAsync()
+    {
+        try
         {
-            // The load knows of both tokens as one.
-            cancellationToken.ThrowIfCancellationRequested();
-            ObjectDisposedException.ThrowIf(_ending.IsCancellationRequested, typeof(IMedicalCaptioner));
-            throw;
+            var loaded = await load(_ending.Token).ConfigureAwait(false);
+            LoadError = null;
+            return _loaded = loaded;
         }
-        catch (Exception e) when (e is not ObjectDisposedException)
+        catch (OperationCanceledException) when (_ending.IsCancellationRequested)
+        {
+            throw new ObjectDisposedException(typeof(IMedicalCaptioner).FullName);
+        }
+        catch (Exception e)
         {
             LoadError = e;
             throw;
         }
         finally
         {
-            _loading.Release();
+            if (_loaded is null)
+                lock (_lock)
+                    _loading = null;
         }
     }
 
@@ -79,17 +92,13 @@ internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedical
     public async ValueTask DisposeAsync()
     {
         // A load that is under way is given up, and waited for: it must not come to life after its owner is gone.
+        Task? loading;
+        lock (_lock)
+            (_disposed, loading) = (true, _loading);
         await _ending.CancelAsync().ConfigureAwait(false);
-        await _loading.WaitAsync().ConfigureAwait(false);
-        try
-        {
-            _disposed = true;
-            if (Interlocked.Exchange(ref _loaded, null) is { } loaded)
-                await loaded.DisposeAsync().ConfigureAwait(false);
-        }
-        finally
-        {
-            _loading.Release();
-        }
+        if (loading is not null)
+            await loading.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (Interlocked.Exchange(ref _loaded, null) is { } loaded)
+            await loaded.DisposeAsync().ConfigureAwait(false);
     }
 }
