@@ -1,3 +1,6 @@
+using System.Text;
+using System.Text.Json.Serialization;
+
 namespace MedVlm;
 
 /// <summary>What stands behind a captioner; <c>captioner.GetService(typeof(CaptionerMetadata))</c> gives it.</summary>
@@ -22,7 +25,19 @@ public sealed record CaptionerMetadata(string Model, Precision Precision, string
     /// Null for a backend that does not tell.
     /// </summary>
     /// <exception cref="CheckpointException">The checkpoint's files cannot be read any more.</exception>
+    [JsonIgnore]
     public string? ContentHash => Content?.Invoke();
 
     internal Func<string>? Content { get; init; }
+
+    /// <summary>What captions are like whose request does not say; null where that is not known.</summary>
+    internal CaptionOptions? DefaultCaption { get; init; }
+
+    // As the compiler writes it, but for the content hash: a log line must not read all weights.
+    bool PrintMembers(StringBuilder builder)
+    {
+        builder.Append($"Model = {Model}, Precision = {Precision}, DefaultPrompt = {DefaultPrompt}, Notice = {Notice}, ");
+        builder.Append($"Adapter = {Adapter}, Device = {Device}, Runtime = {Runtime}");
+        return true;
+    }
 }

@@ -66,6 +66,7 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
                 : model.Plan.Device.Name,
             Runtime = $"ONNX Runtime {OrtEnv.Instance().GetVersionString()}",
             Content = content.Hash,
+            DefaultCaption = options.DefaultCaption,
         };
     }
 
@@ -361,6 +362,8 @@ public sealed class MedicalCaptioner : IMedicalCaptioner
         finally
         {
             await ending.CancelAsync().ConfigureAwait(false);
+            if (cancellationToken.IsCancellationRequested)
+                error ??= new OperationCanceledException(cancellationToken);   // the engine learns of it at its next step
             _telemetry.Ended(start, request.Images.Count, generation, error);
         }
     }

@@ -23,14 +23,14 @@ internal sealed class ChatClientMedicalCaptioner(IChatClient client, CaptionOpti
         CaptionRequest request, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
-        var options = request.Options ?? defaults;
+        var options = (request.Options ?? defaults).Snapshot();
         OptionsChecks.ThrowIfInvalid(options);
 
         var start = TimeProvider.System.GetTimestamp();
         var content = new List<AIContent>();
         foreach (var image in request.Images)
             content.Add(new DataContent(PngEncoder.Encode(await image.DecodeAsync(limits, cancellationToken).ConfigureAwait(false)), "image/png"));
-        content.Add(new TextContent(options.Prompt ?? client.GetService<CaptionerMetadata>()?.DefaultPrompt ?? CaptionOptions.DefaultPrompt));
+        content.Add(new TextContent(options.Prompt ?? defaults.Prompt ?? client.GetService<CaptionerMetadata>()?.DefaultPrompt ?? CaptionOptions.DefaultPrompt));
         var preprocess = TimeProvider.System.GetElapsedTime(start);
 
         start = TimeProvider.System.GetTimestamp();

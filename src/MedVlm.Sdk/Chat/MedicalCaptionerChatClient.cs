@@ -13,7 +13,7 @@ internal sealed class MedicalCaptionerChatClient(IMedicalCaptioner captioner) : 
     public async IAsyncEnumerable<ChatResponseUpdate> GetStreamingResponseAsync(
         IEnumerable<ChatMessage> messages, ChatOptions? options = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        var request = ToRequest(messages, options);
+        var request = ToRequest(messages, options, await DefaultsAsync(cancellationToken).ConfigureAwait(false));
         var id = Guid.NewGuid().ToString("N");
         await foreach (var update in captioner.CaptionStreamingAsync(request, cancellationToken).ConfigureAwait(false))
         {
@@ -49,29 +49,38 @@ internal sealed class MedicalCaptionerChatClient(IMedicalCaptioner captioner) : 
         TotalTokenCount = caption.PromptTokens + caption.TokenIds.Count,
     });
 
-    static CaptionRequest ToRequest(IEnumerable<ChatMessage> messages, ChatOptions? options)
+    /// <summary>What the captioner does where nothing is asked; a registered one is loaded first, since only then it knows.</summary>
+    async ValueTask<CaptionOptions> DefaultsAsync(CancellationToken cancellationToken)
+    {
+        if (captioner.GetService<LazyMedicalCaptioner>() is { } lazy)
+            await lazy.LoadAsync(cancellationToken).ConfigureAwait(false);
+        return captioner.GetService<CaptionerMetadata>()?.DefaultCaption ?? new CaptionOptions();
+    }
+
+    static CaptionRequest ToRequest(IEnumerable<ChatMessage> messages, ChatOptions? options, CaptionOptions defaults)
     {
         ArgumentNullException.ThrowIfNull(messages);
         if (messages.ToList() is not [{ } message] || message.Role != ChatRole.User)
             throw new NotSupportedException("A captioner answers a single user message with its images: it keeps no conversation and takes no system message.");
+        if (!string.IsNullOrWhiteSpace(options?.Instructions))
+            throw new NotSupportedException("A captioner takes no instructions beside its prompt: put them into the message's text.");
 
         var images = message.Contents.OfType<DataContent>().Where(data => data.HasTopLevelMediaType("image"))
             .Select(data => MedicalImage.FromBytes(data.Data)).ToList();
         if (images.Count == 0)
             throw new ArgumentException("The message holds no image: add a DataContent with an image media type.", nameof(messages));
 
-        var defaults = new CaptionOptions();
         return new CaptionRequest(images)
         {
             Options = defaults with
             {
-                Prompt = message.Text is { Length: > 0 } text ? text : null,
+                Prompt = message.Text is { Length: > 0 } text ? text : defaults.Prompt,
                 MaxNewTokens = options?.MaxOutputTokens ?? defaults.MaxNewTokens,
                 Temperature = options?.Temperature ?? defaults.Temperature,
                 TopP = options?.TopP ?? defaults.TopP,
-                TopK = options?.TopK,
-                Seed = options?.Seed is { } seed ? unchecked((int)seed) : null,
-                StopSequences = options?.StopSequences is { } stops ? [.. stops] : [],
+                TopK = options?.TopK ?? defaults.TopK,
+                Seed = options?.Seed is { } seed ? unchecked((int)seed) : defaults.Seed,
+                StopSequences = options?.StopSequences is { } stops ? [.. stops] : defaults.StopSequences,
             },
         };
     }

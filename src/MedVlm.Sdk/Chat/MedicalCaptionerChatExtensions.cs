@@ -8,7 +8,8 @@ public static class MedicalCaptionerChatExtensions
 {
     /// <summary>
     /// A chat client over this captioner: a single user message with at least one image (<see cref="DataContent"/>) and, if wanted, a
-    /// prompt becomes a caption. Other roles and longer conversations throw <see cref="NotSupportedException"/>.
+    /// prompt becomes a caption. Other roles, instructions and longer conversations throw <see cref="NotSupportedException"/>. What the chat options
+    /// do not say is as the captioner's <see cref="MedicalCaptionerOptions.DefaultCaption"/> has it.
     /// </summary>
     /// <param name="captioner">The captioner; it stays the caller's to dispose.</param>
     public static IChatClient AsChatClient(this IMedicalCaptioner captioner)

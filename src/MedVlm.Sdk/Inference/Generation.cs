@@ -13,6 +13,7 @@ internal sealed class Generation(
     readonly List<int> _tokenIds = [];
     long _waitingSince = Stopwatch.GetTimestamp();
     double _logProbability;
+    volatile int _tokens;
 
     /// <summary>The prompt, and the images until their features are there.</summary>
     public ModelInputs Inputs { get; private set; } = inputs;
@@ -69,7 +70,7 @@ internal sealed class Generation(
     public long EndedAt { get; private set; }
 
     /// <summary>Tokens of the finished caption; 0 if it has none.</summary>
-    public int Tokens { get; private set; }
+    public int Tokens => _tokens;
 
     /// <summary>What ended it without a caption.</summary>
     public Exception? Error { get; private set; }
@@ -121,7 +122,8 @@ internal sealed class Generation(
             return false;
         }
 
-        (Tokens, EndedAt, Features) = (_tokenIds.Count, Stopwatch.GetTimestamp(), null);
+        (EndedAt, Features) = (Stopwatch.GetTimestamp(), null);
+        _tokens = _tokenIds.Count;   // last: who sees it reads the times too
         piece += text.Finish();
         _updates.Writer.TryWrite(new GenerationUpdate(piece, new GenerationResult(
             text.Text, [.. _tokenIds], reason.Value, Math.Exp(_logProbability / _tokenIds.Count))));

@@ -124,6 +124,34 @@ public sealed class TelemetryTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_request_that_is_given_up_while_it_runs_is_measured()
+    {
+        using var running = new ManualResetEventSlim();
+        using var goOn = new ManualResetEventSlim();
+        var meters = new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>();
+        _recorder = new TelemetryRecorder(meter => meter.Scope == meters, _source);
+        await using var captioner = await MedicalCaptioner.LoadAsync(
+            new MedicalCaptionerOptions().UseTinyModel(), null, new(Meters: meters)
+            {
+                BeforeRun = (stage, _) =>
+                {
+                    running.Set();
+                    goOn.Wait(Token);
+                },
+            }, Token);
+        using var cancel = new CancellationTokenSource();
+        var caption = captioner.CaptionAsync(Good, cancel.Token);
+        Assert.True(running.Wait(TimeSpan.FromSeconds(30), Token));
+
+        await cancel.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => caption);
+        Assert.Equal("System.OperationCanceledException", Assert.Single(_recorder["gen_ai.server.request.duration"]).Tags["error.type"]);
+        Assert.Empty(_recorder["medvlm.failures"]);
+        goOn.Set();
+    }
+
+    [Fact]
     public async Task A_failure_is_named_by_its_type()
     {
         await Assert.ThrowsAsync<ImageException>(() => Create().CaptionAsync(Bad, Token));
