@@ -121,7 +121,7 @@ internal sealed class Calibrator : IDisposable
     void Prefill(
         ModelInputs inputs, int first, int end, KvCache cache, KvCache? cross, ref ReadOnlySpan<float> features, RunOptions runOptions, bool choosing)
     {
-        using var run = new DecoderRun(_decoder, _family, cache, cross, 0, rows: 1, end - first, _decoderProbes.Bind);
+        using var run = new DecoderRun(_decoder, _family, cache, cross, 0, rows: 1, end - first, bindMore: _decoderProbes.Bind);
         _embeddings.Merge(_family, inputs.PromptIds.AsSpan(first, end - first), first, ref features, run.Embeddings);
         _family.Rotary?.Fill(inputs.Positions, first, run.Cos, run.Sin);
         run.Run([first], runOptions, seesAll: end <= _family.PrefixLength);

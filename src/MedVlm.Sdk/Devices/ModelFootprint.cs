@@ -74,8 +74,14 @@ internal readonly record struct KvShape(int Layers, int Heads, int HeadSize, int
     /// <summary>Bytes of keys and values of one slot.</summary>
     /// <param name="slotLength">Tokens.</param>
     /// <param name="format">What the decoder computes in.</param>
-    public long BytesPerSlot(int slotLength, GraphFormat format) =>
-        2L * Layers * Heads * ((long)slotLength * KvCache.RowLength(HeadSize, format.Cache) * format.Cache.Size() + (long)CrossLength * HeadSize * format.Floats.Size());
+    public long BytesPerSlot(int slotLength, GraphFormat format) => BytesPerSlot(slotLength, format.Cache, format.Floats);
+
+    /// <summary>Bytes of keys and values of one slot.</summary>
+    /// <param name="slotLength">Tokens.</param>
+    /// <param name="cache">What they are kept in.</param>
+    /// <param name="cross">What those of the images are kept in.</param>
+    public long BytesPerSlot(int slotLength, ElementType cache, ElementType cross) =>
+        2L * Layers * Heads * ((long)slotLength * KvCache.RowLength(HeadSize, cache) * cache.Size() + (long)CrossLength * HeadSize * cross.Size());
 }
 
 /// <summary>Widths of layers, in values.</summary>

@@ -27,9 +27,11 @@ internal sealed class DecoderRun : IDisposable
     /// <param name="firstSlot">The first slot that takes part.</param>
     /// <param name="rows">Slots that take part.</param>
     /// <param name="tokens">Tokens of each.</param>
+    /// <param name="results">Where the results go, for at least as many rows; null for arrays of its own.</param>
     /// <param name="bindMore">Binds what the graph has beside its own inputs and outputs; null for nothing.</param>
     public DecoderRun(
-        GraphSession decoder, ModelFamily family, KvCache cache, KvCache? cross, int firstSlot, int rows, int tokens, Action<OrtIoBinding>? bindMore = null)
+        GraphSession decoder, ModelFamily family, KvCache cache, KvCache? cross, int firstSlot, int rows, int tokens, DecoderResults? results = null,
+        Action<OrtIoBinding>? bindMore = null)
     {
         var shape = family.Shape;
         int angles = family.Rotary?.Angles ?? 0;
@@ -67,9 +69,11 @@ internal sealed class DecoderRun : IDisposable
                 _binding.BindOutput(DecoderGraph.PresentValue(layer), values);
             }
 
-            Logits = Output(DecoderGraph.Logits, new float[rows * shape.VocabSize], rows, shape.VocabSize);
-            Next = Output(DecoderGraph.Next, new long[rows], rows, 1);
-            LogProbability = Output(DecoderGraph.LogProbability, new float[rows], rows, 1);
+            results ??= new DecoderResults(rows, shape.VocabSize);
+            (Logits, Next, LogProbability) = (results.Logits, results.Next, results.LogProbability);
+            Output(DecoderGraph.Logits, Logits, rows, shape.VocabSize);
+            Output(DecoderGraph.Next, Next, rows, 1);
+            Output(DecoderGraph.LogProbability, LogProbability, rows, 1);
             bindMore?.Invoke(_binding);
         }
         catch
@@ -94,13 +98,13 @@ internal sealed class DecoderRun : IDisposable
     /// <summary>[rows·tokens, angles]; empty without rotary embedding.</summary>
     public Span<float> Sin => Floats(_sin);
 
-    /// <summary>[rows, vocab]: logits of each slot's last token, after a run.</summary>
+    /// <summary>[rows, vocab], and maybe more: logits of each slot's last token, after a run.</summary>
     public float[] Logits { get; }
 
-    /// <summary>[rows]: the likeliest token of each slot, after a run.</summary>
+    /// <summary>[rows], and maybe more: the likeliest token of each slot, after a run.</summary>
     public long[] Next { get; }
 
-    /// <summary>[rows]: its log-probability, after a run.</summary>
+    /// <summary>[rows], and maybe more: its log-probability, after a run.</summary>
     public float[] LogProbability { get; }
 
     int[] PastLengths { get; }
@@ -155,18 +159,15 @@ internal sealed class DecoderRun : IDisposable
 
     T[] Input<T>(string name, T[] data, params long[] shape) where T : unmanaged
     {
-        _inputs.Add((name, Value(data, shape)));
+        _inputs.Add((name, Value<T>(data, shape)));
         return data;
     }
 
-    T[] Output<T>(string name, T[] data, params long[] shape) where T : unmanaged
-    {
-        _binding.BindOutput(name, Value(data, shape));
-        return data;
-    }
+    void Output<T>(string name, T[] data, params long[] shape) where T : unmanaged =>
+        _binding.BindOutput(name, Value(data.AsMemory(0, (int)shape.Aggregate(1L, (count, size) => count * size)), shape));
 
     // Pins the array for as long as the value lives.
-    OrtValue Value<T>(T[] data, long[] shape) where T : unmanaged => Keep(OrtValue.CreateTensorValueFromMemory(data, shape));
+    OrtValue Value<T>(Memory<T> data, long[] shape) where T : unmanaged => Keep(OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, data, shape));
 
     OrtValue Keep(OrtValue value)
     {

@@ -25,6 +25,7 @@ internal sealed class Engine : IAsyncDisposable
     readonly VisionStage _vision;
     readonly Slot?[] _slots;
     readonly Dictionary<(int First, int Rows), DecoderRun> _steps = [];
+    readonly DecoderResults _results;   // of all runs: each is read before the next
     readonly EngineHooks _hooks;
     readonly Task _loop;
     readonly CancellationTokenSource _disposing = new();
@@ -50,6 +51,7 @@ internal sealed class Engine : IAsyncDisposable
         _model = model;
         _stopTokenIds = [.. model.Family.StopTokenIds(model.Generation)];
         _slots = new Slot?[slots];
+        _results = new DecoderResults(slots, model.Family.Shape.VocabSize);
 
         // While half of them decode, the images of the others are made ready: as many as the memory plan counts.
         Gate = new FairGate(MemoryPlanner.ImagesAhead(slots));
@@ -129,6 +131,7 @@ internal sealed class Engine : IAsyncDisposable
         finally
         {
             Close(error);
+            _vision.EndsBy(error);
             _disposing.Cancel();
             FailAll(error);
             _vision.End(error);
@@ -142,9 +145,10 @@ internal sealed class Engine : IAsyncDisposable
     /// <returns>False when none will come any more.</returns>
     bool Admit()
     {
-        while (Array.IndexOf(_slots, null, 0, _slotLimit) is >= 0 and var free)
+        while (FreeSlot() is >= 0 and var free)
         {
             bool idle = Running == 0;
+            DropCancelled();
             if (_drain && !idle)
                 return true;
             _drain = false;
@@ -175,7 +179,7 @@ internal sealed class Engine : IAsyncDisposable
             try
             {
                 generation.CancellationToken.ThrowIfCancellationRequested();
-                EnsureCache(generation.SlotLength, _slotLimit);
+                EnsureCache(generation, _slotLimit);
                 _hooks.BeforeRun?.Invoke("prefill", Running + 1);
                 _slots[free] = Prefill(generation, free);
             }
@@ -192,6 +196,17 @@ internal sealed class Engine : IAsyncDisposable
             }
         }
         return true;
+    }
+
+    /// <summary>The first free slot that the cache has room for, -1 for none; while nothing runs the cache may be made anew.</summary>
+    int FreeSlot() => Array.IndexOf(_slots, null, 0, Running == 0 ? _slotLimit : Math.Min(_slotLimit, _cache!.Slots));
+
+    /// <summary>Those that were given up while they waited for all slots wait for nothing any more, and the others need not.</summary>
+    void DropCancelled()
+    {
+        while (_waiting.TryPeek(out var waiting) && waiting.Generation.CancellationToken.IsCancellationRequested)
+            _waiting.Dequeue().Generation.Fail(new OperationCanceledException(waiting.Generation.CancellationToken));
+        _drain &= _waiting.Count > 0;
     }
 
     /// <summary>
@@ -230,7 +245,7 @@ internal sealed class Engine : IAsyncDisposable
             {
                 ReleaseCache();
                 generation.CancellationToken.ThrowIfCancellationRequested();
-                EnsureCache(generation.SlotLength, slots);
+                EnsureCache(generation, slots);
                 _hooks.BeforeRun?.Invoke("prefill", 1);
                 _slots[0] = generation.TokenIds.Count > 0 ? StartOver(generation, 0) : Prefill(generation, 0);
             }
@@ -319,7 +334,7 @@ internal sealed class Engine : IAsyncDisposable
     DecoderRun RunTokens(
         int[] tokenIds, int first, PromptPositions positions, ref ReadOnlySpan<float> features, int slot, RunOptions runOptions, bool seesAll)
     {
-        var run = new DecoderRun(_model.Decoder, _model.Family, _cache!, _cross, slot, rows: 1, tokenIds.Length);
+        var run = new DecoderRun(_model.Decoder, _model.Family, _cache!, _cross, slot, rows: 1, tokenIds.Length, _results);
         try
         {
             _model.Embeddings.Merge(_model.Family, tokenIds, first, ref features, run.Embeddings);
@@ -428,7 +443,7 @@ internal sealed class Engine : IAsyncDisposable
         long start = Stopwatch.GetTimestamp();
         _hooks.BeforeRun?.Invoke("decode", rows);
         if (!_steps.TryGetValue((first, rows), out var step))
-            _steps.Add((first, rows), step = new DecoderRun(_model.Decoder, _model.Family, _cache!, _cross, first, rows, tokens: 1));
+            _steps.Add((first, rows), step = new DecoderRun(_model.Decoder, _model.Family, _cache!, _cross, first, rows, tokens: 1, _results));
         Span<int> past = stackalloc int[rows];
         for (int row = 0; row < rows; row++)
         {
@@ -468,7 +483,7 @@ internal sealed class Engine : IAsyncDisposable
             return;
 
         _slotLimit = slots;
-        _hooks.SlotsReduced?.Invoke(before, slots);
+        _hooks.TellSlotsReduced(before, slots);
     }
 
     /// <summary>Chooses the next token from a run's results, and hands it on.</summary>
@@ -491,18 +506,43 @@ internal sealed class Engine : IAsyncDisposable
         return generation.Add(token, logProbability, _stopTokenIds.Contains(token), decode) ? null : token;
     }
 
-    void EnsureCache(int slotLength, int slots)
+    /// <summary>
+    /// Sees to a cache that the caption fits into. One that is longer than the plan counts on has fewer slots where memory would not suffice for all,
+    /// and is made anew, as planned, when nothing runs and the next caption is shorter.
+    /// </summary>
+    void EnsureCache(Generation generation, int slots)
     {
-        bool tooManySlots = _cache?.Slots > slots && Running == 0;
-        if (_cache is not null && _cache.SlotLength >= slotLength && !tooManySlots)
+        // On a device as long as the plan has counted on, from the first: an arena that has given memory back in parts has none for larger ones.
+        int planned = CacheLength(_model.Plan?.SlotLength ?? 0);
+        int length = CacheLength(Math.Max(generation.SlotLength, _model.CacheMemory.IsHost ? 0 : planned));
+        if (_cache is not null && _cache.SlotLength >= generation.SlotLength
+            && (Running > 0 || _cache.Slots == Math.Min(slots, SlotsOf(_cache.SlotLength)) && _cache.SlotLength <= Math.Max(length, planned)))
             return;
 
+        slots = Math.Min(slots, SlotsOf(length));
+        if (slots == 0)
+            throw new InsufficientMemoryException(
+                $"A caption of {generation.SlotLength} tokens, {generation.Inputs.PromptIds.Length} of them the prompt's, takes {_model.SlotBytes(length) >> 20} MiB of KV cache, and "
+                + $"the memory plan leaves {CacheBudget >> 20}. Ask for fewer new tokens, use a coarser image detail, raise MaxDeviceMemoryMiB, or free memory.");
         DropCache();
         _cross = _model.CreateCross(slots);
+        _cache = _model.CreateCache(slots, length);
+    }
 
-        // As long as the plan has counted on, from the first: an arena that has given memory back in parts has none for larger ones.
-        int planned = _model.Plan?.Footprint.Caption.SlotLength ?? 0;
-        _cache = _model.CreateCache(slots, CacheLength(Math.Max(slotLength, _model.CacheMemory.IsHost ? 0 : planned)));
+    /// <summary>
+    /// Slots of this length that main memory has room for, by the plan. The system would hand out more, and end the process when it is written
+    /// to. A GPU refuses by itself.
+    /// </summary>
+    int SlotsOf(int length) => _model.Plan is null || !_model.CacheMemory.IsHost ? int.MaxValue : (int)Math.Min(CacheBudget / _model.SlotBytes(length), int.MaxValue);
+
+    /// <summary>What the plan leaves to the cache beside all else.</summary>
+    long CacheBudget
+    {
+        get
+        {
+            var chosen = _model.Plan!.Require();
+            return chosen.KvCacheBytes + chosen.MarginBytes;
+        }
     }
 
     /// <summary>Tokens of a slot in the cache that is made for a caption of this length.</summary>

@@ -23,7 +23,7 @@ internal sealed class LoadedModel : IDisposable
         var checkpoint = _checkpoint = source.Checkpoint;
         Family = ModelRegistry.Create(source);
         Notes = checkpoint.TryReadJson("medvlm.json", FamilyJson.Default.CheckpointNotes) ?? new();
-        Generation = checkpoint.TryReadJson("generation_config.json", FamilyJson.Default.GenerationConfig) ?? new();
+        Generation = checkpoint.TryReadJson("generation_config.json", FamilyJson.Default.GenerationConfig)?.Checked() ?? new();
 
         var tensors = Family.Tensors(checkpoint);
         cancellationToken.ThrowIfCancellationRequested();
@@ -191,6 +191,10 @@ internal sealed class LoadedModel : IDisposable
     /// <param name="slots">Captions that it holds at once.</param>
     /// <param name="slotLength">Tokens of the longest caption, prompt included: a multiple of 16.</param>
     public KvCache CreateCache(int slots, int slotLength) => new(Family.Shape, slots, slotLength, _cacheNumbers, CacheMemory);
+
+    /// <summary>Bytes of a slot in a cache of this length, those of the images included.</summary>
+    public long SlotBytes(int slotLength) =>
+        KvShape.Of(Family.Shape).BytesPerSlot(slotLength, _cacheNumbers, _crossNumbers);
 
     /// <summary>Makes room for keys and values of the images; null for families without cross-attention.</summary>
     public KvCache? CreateCross(int slots) =>

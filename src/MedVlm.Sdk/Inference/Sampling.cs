@@ -48,12 +48,17 @@ internal sealed class Sampler(SamplingSettings settings, ReadOnlySpan<int> promp
 
         foreach (int token in _seen)
             if ((uint)token < (uint)_scores.Length)
-                _scores[token] = _scores[token] < 0 ? _scores[token] * settings.RepetitionPenalty : _scores[token] / settings.RepetitionPenalty;
+                _scores[token] = _scores[token] < 0
+                    ? _scores[token] * settings.RepetitionPenalty
+                    : Math.Min(_scores[token] / settings.RepetitionPenalty, float.MaxValue);
     }
 
     int Draw()
     {
         Span<float> scores = _scores;
+
+        // The largest is 0 from here on: divided by however small a temperature, it stays finite.
+        TensorPrimitives.Subtract(scores, TensorPrimitives.Max<float>(scores), scores);
         TensorPrimitives.Divide(scores, settings.Temperature, scores);
 
         // Likeliest first; equal scores by token id, so that the order does not depend on the sort.
@@ -66,9 +71,9 @@ internal sealed class Sampler(SamplingSettings settings, ReadOnlySpan<int> promp
 
         int kept = Math.Min(settings.TopK ?? _order.Length, _order.Length);
         var probabilities = new double[kept];
-        double best = keys[_order[0]], total = 0;
+        double total = 0;
         for (int i = 0; i < kept; i++)
-            total += probabilities[i] = Math.Exp(keys[_order[i]] - best);
+            total += probabilities[i] = Math.Exp(keys[_order[i]]);
 
         // Nucleus: the likeliest tokens until their share reaches top-p, the one that reaches it included (arXiv:1904.09751).
         if (settings.TopP < 1)

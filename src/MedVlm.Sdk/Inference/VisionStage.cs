@@ -24,6 +24,7 @@ internal sealed class VisionStage
     readonly int _most;
     readonly Task? _ahead;
     long _runValues;
+    volatile Exception? _endsBy;
 
     /// <param name="model">The model.</param>
     /// <param name="queue">Captions that wait.</param>
@@ -86,6 +87,9 @@ internal sealed class VisionStage
             _work.Resume();
         }
     }
+
+    /// <summary>Before the stop: what captions under way are told.</summary>
+    public void EndsBy(Exception error) => _endsBy = error;
 
     /// <summary>After the stop: waits for its thread, and fails what nobody will take.</summary>
     public void End(Exception error)
@@ -222,13 +226,15 @@ internal sealed class VisionStage
         _runValues = images.Sum(Values) / 2;
         int fitting = Fitting(images);
         _work.AddRun(batch);
-        _hooks.VisionRunReduced?.Invoke(images.Count, fitting);
+        _hooks.TellVisionRunReduced(images.Count, fitting);
     }
 
     void Fail(List<Generation> batch, Exception e)
     {
         foreach (var generation in batch)
-            generation.Fail(EngineErrors.Of(generation, e, "vision", _stopping.IsCancellationRequested));
+            generation.Fail(_endsBy is { } error && !generation.CancellationToken.IsCancellationRequested
+                ? error
+                : EngineErrors.Of(generation, e, "vision", _stopping.IsCancellationRequested));
     }
 
     void Compute(List<Generation> batch)

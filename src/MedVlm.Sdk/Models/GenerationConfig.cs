@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -9,6 +10,10 @@ namespace MedVlm.Models;
 internal sealed record GenerationConfig(
     [property: JsonConverter(typeof(GenerationConfig.OneOrMany))] int[]? EosTokenId = null, float RepetitionPenalty = 1)
 {
+    /// <exception cref="CheckpointException">A value is out of its range.</exception>
+    public GenerationConfig Checked() => RepetitionPenalty > 0 && float.IsFinite(RepetitionPenalty) ? this : throw new CheckpointException(
+        $"generation_config.json: repetition_penalty is {RepetitionPenalty.ToString(CultureInfo.InvariantCulture)}, but it must be above 0. The file is damaged: fetch it again.");
+
     internal sealed class OneOrMany : JsonConverter<int[]>
     {
         public override int[]? Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options)

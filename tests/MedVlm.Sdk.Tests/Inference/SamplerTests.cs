@@ -42,6 +42,15 @@ public sealed class SamplerTests
         Assert.Equal([1, 2, 1], Enumerable.Range(0, 3).Select(_ => sampler.Choose(s_logits).Token));   // 3 → 2; 2.5 → 1.67; 2 stays
     }
 
+    [Theory]
+    [InlineData(float.Epsilon, 1f), InlineData(1e-30f, 1f), InlineData(1e-3f, 1f), InlineData(float.Epsilon, float.Epsilon)]
+    public void The_smallest_temperature_and_penalty_draw_the_likeliest(float temperature, float penalty)
+    {
+        var sampler = Sampler(temperature: temperature, penalty: penalty, prompt: [1]);
+
+        Assert.Equal(1, sampler.Choose(s_logits).Token);
+    }
+
     [Fact]
     public void The_same_seed_draws_the_same_tokens_and_another_seed_others()
     {

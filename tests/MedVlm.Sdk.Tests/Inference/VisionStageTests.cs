@@ -207,18 +207,23 @@ public sealed class VisionStageTests
         await using var captioner = await LoadAsync("smolvlm");
         using var stop = new CancellationTokenSource();
         var queue = new EngineQueue();
-        Generation[] all = [.. Enumerable.Range(0, 3).Select(seed => Generation(Prepare(captioner, seed, side: 40)))];
+        Generation[] all = [.. Enumerable.Range(0, 3).Select(seed => Generation(Prepare(captioner, seed, side: 40), place: seed == 0 ? new BrokenPlace() : null))];
         foreach (var generation in all)
             queue.Add(generation);
-        var stage = new VisionStage(captioner.Model, queue, new VisionCache(0), new EngineTimes(), most: 2, long.MaxValue, ahead: true, new EngineHooks(
-            VisionRunReduced: (_, _) => throw new InvalidDataException("A logger is broken."),
-            BeforeRun: (_, _) => throw new OutOfMemoryException("Tests have taken it.")), stop.Token);
+        var stage = new VisionStage(
+            captioner.Model, queue, new VisionCache(0), new EngineTimes(), most: 2, long.MaxValue, ahead: true,
+            new EngineHooks(BeforeRun: (_, _) => throw new MedVlmException("This image cannot be run.")), stop.Token);
 
-        Assert.Equal("A logger is broken.", Assert.Throws<InvalidDataException>(() => stage.Take(wait: true)).Message);
+        Assert.Equal("A place is broken.", Assert.Throws<InvalidDataException>(() => stage.Take(wait: true)).Message);
         stage.End(new MedVlmException("The engine has ended."));
 
-        Assert.All(all[..2], generation => Assert.Equal("The engine has ended.", generation.Error?.Message));
+        Assert.Equal(["This image cannot be run.", "The engine has ended.", null], all.Select(generation => generation.Error?.Message));
         Assert.Equal(1, queue.Count);
+    }
+
+    sealed class BrokenPlace : IDisposable
+    {
+        public void Dispose() => throw new InvalidDataException("A place is broken.");
     }
 
     static async Task<MedicalCaptioner> LoadAsync(string family)

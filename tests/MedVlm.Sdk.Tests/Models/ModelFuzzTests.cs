@@ -31,6 +31,20 @@ public sealed class ModelFuzzTests
     }
 
     [Theory]
+    [InlineData("0", "0"), InlineData("-1.5", "-1.5"), InlineData("1e39", "Infinity")]
+    public void A_repetition_penalty_that_is_none_is_named(string penalty, string said)
+    {
+        using var folder = new TemporaryFolder();
+        foreach (var path in Directory.EnumerateFiles(s_checkpoint))
+            File.Copy(path, folder.File(Path.GetFileName(path)));
+        File.WriteAllText(folder.File("generation_config.json"), $$"""{ "eos_token_id": 2, "repetition_penalty": {{penalty}} }""");
+
+        var error = Assert.Throws<CheckpointException>(() => LoadedModel.Load(folder.Path, null, new RuntimeSettings(), TestContext.Current.CancellationToken));
+
+        Assert.Equal($"generation_config.json: repetition_penalty is {said}, but it must be above 0. The file is damaged: fetch it again.", error.Message);
+    }
+
+    [Theory]
     [InlineData("\"hidden_size\": 96", "\"hidden_size\": -96", "config.json: hidden_size is -96, but it must lie between 1 and 1048576. The file is damaged: fetch it again.")]
     [InlineData("\"patch_size\": 4", "\"patch_size\": 5", "config.json: image_size is 32, which is no multiple of patch_size 5. The file is damaged: fetch it again.")]
     [InlineData("\"image_size\": 32", "\"image_size\": 64",
