@@ -34,7 +34,9 @@ public static class CaptionBatch
         using var places = new SemaphoreSlim(maxInFlight);
         var results = Channel.CreateUnbounded<CaptionResult>(new() { SingleReader = true });
         var inOrder = options?.Order == CaptionOrder.AsRequested ? new Reordering(results.Writer) : null;
-        var reading = ReadAsync();
+
+        // On a thread of its own: a source that blocks, such as a queue's consuming enumerable, must not hold back results that are there.
+        var reading = Task.Run(ReadAsync, CancellationToken.None);
         try
         {
             await foreach (var result in results.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 
 namespace MedVlm.Tests.Captioners;
@@ -29,6 +30,25 @@ public sealed class CaptionBatchTests
         _captioner.Finish(0);
         Assert.True(await next);
         Assert.Equal("0", results.Current.Request.Id);
+    }
+
+    [Fact]
+    public async Task A_source_that_blocks_holds_no_result_back()
+    {
+        using var source = new BlockingCollection<CaptionRequest> { { new(MedicalImage.FromBytes(new byte[1])) { Id = "0" }, Token } };
+        var results = CaptionBatch.RunAsync(_captioner, source.GetConsumingEnumerable(Token).ToAsyncEnumerable(), InFlight, cancellationToken: Token).GetAsyncEnumerator(Token);
+        try
+        {
+            var next = Task.Run(() => results.MoveNextAsync().AsTask(), Token);
+            _captioner.Finish(0);
+            Assert.True(await next.WaitAsync(TimeSpan.FromSeconds(30), Token));
+            Assert.Equal("0", results.Current.Request.Id);
+        }
+        finally
+        {
+            source.CompleteAdding();
+            await results.DisposeAsync();
+        }
     }
 
     [Fact]
@@ -75,7 +95,8 @@ public sealed class CaptionBatchTests
         // All but the first are ready, and nothing moves: the source is not read further.
         for (int i = 1; i < InFlight; i++)
             _captioner.Finish(i);
-        Assert.Equal((InFlight, InFlight + 1), (_captioner.Started, _pulled));
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref _pulled) == InFlight + 1, TimeSpan.FromSeconds(30)));
+        Assert.Equal(InFlight, _captioner.Started);
         Assert.False(next.IsCompleted);
 
         _captioner.Finish(0);
@@ -162,9 +183,17 @@ public sealed class CaptionBatchTests
 
         public int Ended => Volatile.Read(ref _ended);
 
-        public void Finish(int caption) => _captions[caption].SetResult(Caption);
+        public void Finish(int caption) => At(caption).SetResult(Caption);
 
-        public void Fail(int caption, Exception? error = null) => _captions[caption].SetException(error ?? new ImageException("damaged"));
+        public void Fail(int caption, Exception? error = null) => At(caption).SetException(error ?? new ImageException("damaged"));
+
+        /// <summary>A caption, as soon as it was asked for.</summary>
+        TaskCompletionSource<Caption> At(int caption)
+        {
+            Assert.True(SpinWait.SpinUntil(() => Started > caption, TimeSpan.FromSeconds(30)));
+            lock (_captions)
+                return _captions[caption];
+        }
 
         public async Task<Caption> CaptionAsync(CaptionRequest request, CancellationToken cancellationToken = default)
         {
