@@ -60,13 +60,16 @@ public sealed record CaptionOptions
     public float? RepetitionPenalty { get; set; }
 
     /// <summary>Texts at which a caption ends; the text itself is cut off. Default: none.</summary>
-    [NoEmptyText]
+    [Required, NoEmptyText]
     public IReadOnlyList<string> StopSequences { get; set; } = [];
 
     /// <summary>How finely the model looks at the image. Default: as the checkpoint says.</summary>
-    [ValidateObjectMembers, PixelBoundsInOrder]
+    [Required, ValidateObjectMembers, PixelBoundsInOrder]
     public ImageDetail ImageDetail { get; set; } = new();
 
     /// <summary>A copy that no later change of this object reaches.</summary>
-    internal CaptionOptions Snapshot() => this with { StopSequences = [.. StopSequences], ImageDetail = ImageDetail with { } };
+    internal CaptionOptions Snapshot() => this with
+    {
+        StopSequences = StopSequences is null ? null! : [.. StopSequences], ImageDetail = ImageDetail is null ? null! : ImageDetail with { },   // null is refused by the checks
+    };
 }

@@ -22,10 +22,11 @@ public sealed class MedicalCaptionerHealthCheck(IMedicalCaptioner captioner) : I
 
     HealthCheckResult Check(HealthStatus failure)
     {
-        if (captioner.GetService<LazyMedicalCaptioner>()?.LoadError is { } error)
+        var lazy = captioner.GetService<LazyMedicalCaptioner>();
+        if (lazy?.LoadError is { } error)
             return new HealthCheckResult(failure, "The model could not be loaded; the next caption tries again.", error);
         if (captioner.GetService<CaptionerMetadata>() is not { } metadata)
-            return HealthCheckResult.Healthy("The model is not loaded yet: the first caption does it.");
+            return HealthCheckResult.Healthy(lazy is null ? "The model runs elsewhere." : "The model is not loaded yet: the first caption does it.");
 
         var data = new Dictionary<string, object> { ["model"] = metadata.Model, ["precision"] = $"{metadata.Precision}" };
         if (captioner.GetService<MedicalCaptioner>()?.Engine is not { } engine)

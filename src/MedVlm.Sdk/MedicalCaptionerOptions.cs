@@ -69,11 +69,11 @@ public sealed class MedicalCaptionerOptions
     public int? Threads { get; set; }
 
     /// <summary>What captions are like whose request does not say. Default: see <see cref="CaptionOptions"/>.</summary>
-    [ValidateObjectMembers]
+    [Required, ValidateObjectMembers]
     public CaptionOptions DefaultCaption { get; set; } = new();
 
     /// <summary>Limits for images, which are untrusted input. Default: see <see cref="ImageLimits"/>.</summary>
-    [ValidateObjectMembers]
+    [Required, ValidateObjectMembers]
     public ImageLimits ImageLimits { get; set; } = new();
 
     /// <summary>

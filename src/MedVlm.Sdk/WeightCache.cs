@@ -17,15 +17,17 @@ public static class WeightCache
     /// <summary>The quantised weights that the cache holds. Files that are damaged are left out: the next load that wants them replaces them.</summary>
     /// <exception cref="IOException">The folder cannot be read, or is a file.</exception>
     /// <exception cref="UnauthorizedAccessException">The folder must not be read.</exception>
-    public static IReadOnlyList<CachedWeights> List() => Entries((file, weights, model) =>
-        Enum.TryParse<Precision>(weights.Metadata.GetValueOrDefault(QuantisedCache.Scheme), ignoreCase: true, out var precision)
+    public static IReadOnlyList<CachedWeights> List() => List(Cache());
+
+    internal static IReadOnlyList<CachedWeights> List(QuantisedCache cache) => Entries(cache, (file, weights, model) =>
+        Enum.TryParse<Precision>(weights.Metadata.GetValueOrDefault(QuantisedCache.Scheme)?.Split('-')[0], ignoreCase: true, out var precision)   // "int8", "int8-cuda"
             ? new CachedWeights(file.FullName, model, precision, weights.FileLength, file.LastWriteTimeUtc)
             : null);
 
     /// <summary>The calibrations that the cache holds, which later loads quantise by. Files that are damaged are left out.</summary>
     /// <exception cref="IOException">The folder cannot be read, or is a file.</exception>
     /// <exception cref="UnauthorizedAccessException">The folder must not be read.</exception>
-    public static IReadOnlyList<CachedCalibration> ListCalibrations() => Entries((file, calibration, model) =>
+    public static IReadOnlyList<CachedCalibration> ListCalibrations() => Entries(Cache(), (file, calibration, model) =>
         int.TryParse(calibration.Metadata.GetValueOrDefault(QuantisedCache.CalibrationImages), CultureInfo.InvariantCulture, out int images)
         && CalibrationData.IsWhole(calibration)
             ? new CachedCalibration(file.FullName, model, images, calibration.FileLength, file.LastWriteTimeUtc)
@@ -38,10 +40,10 @@ public static class WeightCache
     public static long Clear() => Cache().Clear();
 
     /// <summary>What a function makes of each file that can be read and names its model; null leaves it out.</summary>
-    static List<T> Entries<T>(Func<FileInfo, SafetensorsFile, string, T?> make) where T : class
+    static List<T> Entries<T>(QuantisedCache cache, Func<FileInfo, SafetensorsFile, string, T?> make) where T : class
     {
         var entries = new List<T>();
-        foreach (var file in Cache().Files())
+        foreach (var file in cache.Files())
             try
             {
                 using var content = SafetensorsFile.Open(file.FullName);

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.AI;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
@@ -53,6 +54,28 @@ public sealed class HealthCheckTests
         await using var elsewhere = new Elsewhere(tiny);
 
         Assert.Equal("The model runs elsewhere.", (await CheckAsync(elsewhere)).Description);
+    }
+
+    [Fact]
+    public async Task A_chat_client_is_never_loaded()
+    {
+        await using var captioner = new NoClient().AsMedicalCaptioner();
+
+        Assert.Equal("The model runs elsewhere.", (await CheckAsync(captioner)).Description);
+    }
+
+    sealed class NoClient : IChatClient
+    {
+        public Task<ChatResponse> GetResponseAsync(IEnumerable<ChatMessage> messages, ChatOptions? options = null, CancellationToken cancellationToken = default) =>
+            throw new NotSupportedException();
+
+        public IAsyncEnumerable<ChatResponseUpdate> GetStreamingResponseAsync(
+            IEnumerable<ChatMessage> messages, ChatOptions? options = null, CancellationToken cancellationToken = default) =>
+            throw new NotSupportedException();
+
+        public object? GetService(Type serviceType, object? serviceKey = null) => null;
+
+        public void Dispose() { }
     }
 
     static Task<HealthCheckResult> CheckAsync(IMedicalCaptioner captioner)

@@ -39,6 +39,27 @@ public sealed class HostingTests
             () => captioner.CaptionAsync(new CaptionRequest(MedicalImage.FromFile("x.png")), TestContext.Current.CancellationToken));
     }
 
+    public static TheoryData<string, MedicalCaptionerOptions> Absent => new()
+    {
+        { "DefaultCaption", new MedicalCaptionerOptions { DefaultCaption = null! } },
+        { "ImageLimits", new MedicalCaptionerOptions { ImageLimits = null! } },
+        { "ImageDetail", new MedicalCaptionerOptions { DefaultCaption = new CaptionOptions { ImageDetail = null! } } },
+        { "StopSequences", new MedicalCaptionerOptions { DefaultCaption = new CaptionOptions { StopSequences = null! } } },
+    };
+
+    [Theory, MemberData(nameof(Absent))]
+    public async Task Options_that_are_null_are_named(string name, MedicalCaptionerOptions options)
+    {
+        var error = await Assert.ThrowsAsync<OptionsValidationException>(() => MedicalCaptioner.LoadAsync(options.UseTinyModel(), cancellationToken: Token));
+        Assert.StartsWith($"{name}: ", error.Message, StringComparison.Ordinal);
+
+        if (options.DefaultCaption is { } caption && name != "ImageLimits")
+        {
+            await using var captioner = await MedicalCaptioner.LoadAsync(new MedicalCaptionerOptions().UseTinyModel(), cancellationToken: Token);
+            await Assert.ThrowsAsync<OptionsValidationException>(() => captioner.CaptionAsync(Image, caption, Token));
+        }
+    }
+
     [Fact]
     public async Task A_service_collection_alone_is_enough()
     {

@@ -35,6 +35,9 @@ internal sealed class QuantisedCache(string folder)
     // How often one that cannot be opened is tried.
     const int Tries = 4;
 
+    // A second together with the moments between them.
+    const int MoveTries = 50;
+
     static readonly TimeSpan s_moment = TimeSpan.FromMilliseconds(20);
 
     CacheFolder? _content;
@@ -129,7 +132,7 @@ internal sealed class QuantisedCache(string folder)
             ["format"] = "medvlm-calibration", [Model] = model, [CalibrationImages] = images.ToString(CultureInfo.InvariantCulture),
             [CalibrationContent] = content,
         };
-        Content.Write(name, stream => QuantisedFile.Write(stream, calibration.ToVectors(), metadata, cancellationToken), File.Move);
+        Content.Write(name, stream => QuantisedFile.Write(stream, calibration.ToVectors(), metadata, cancellationToken), MoveOverReaders);
         if (former is not null && former != content)
             foreach (var file in Files().Where(file => Metadata(file.FullName, Calibration) == former).ToList())
                 CacheFolder.DeleteUnused(file.FullName);
@@ -233,6 +236,25 @@ internal sealed class QuantisedCache(string folder)
             }
         return (null, null);
     }
+
+    /// <summary>
+    /// Puts a file in the place of a former one. Windows refuses that while somebody reads the former, which takes moments: a load elsewhere, or a list
+    /// of the cache. What was measured in minutes is worth a second's wait.
+    /// </summary>
+    static void MoveOverReaders(string temporary, string path, bool overwrite)
+    {
+        for (int attempt = 1; ; attempt++)
+            try
+            {
+                File.Move(temporary, path, overwrite);
+                return;
+            }
+            catch (Exception e) when (attempt < MoveTries && e is IOException or UnauthorizedAccessException && File.Exists(path))
+            {
+                Thread.Sleep(s_moment);
+            }
+    }
+
 
     /// <summary>
     /// Puts a finished file in its place. Where another process has just put one of the same content there and is reading it, Windows refuses: then that
