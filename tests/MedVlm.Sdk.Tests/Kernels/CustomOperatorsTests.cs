@@ -13,7 +13,7 @@ public sealed class CustomOperatorsTests
     {
         Processor.Needed();
         using var folder = new TemporaryFolder();
-        for (int i = 0; i < 5; i++)
+        for (int i = 0; i < 3; i++)
         {
             using var process = Process.Start(new ProcessStartInfo(
                 Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet",
