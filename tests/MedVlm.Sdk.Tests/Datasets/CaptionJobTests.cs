@@ -174,6 +174,18 @@ public sealed class CaptionJobTests : IDisposable
     }
 
     [Fact]
+    public async Task A_named_pipe_among_the_images_fails_by_itself()
+    {
+        _job.Folder.MakePipe("images/x.jpg");
+
+        var report = await Task.Run(() => _job.RunAsync()).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+
+        Assert.Equal((13, 12), (report.Total, report.Captioned));
+        var failure = Assert.Single(report.Failures);
+        Assert.Equal(("x.jpg", "ImageException"), (failure.Id, failure.Error));
+    }
+
+    [Fact]
     public async Task Two_processes_do_not_write_one_output()
     {
         var (running, end) = (new TaskCompletionSource(), new TaskCompletionSource());
