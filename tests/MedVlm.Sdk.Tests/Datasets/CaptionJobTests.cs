@@ -186,6 +186,18 @@ public sealed class CaptionJobTests : IDisposable
     }
 
     [Fact]
+    public async Task A_lock_that_cannot_be_opened_is_not_another_process()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "There it takes a privilege to make links.");
+        File.CreateSymbolicLink(_job.Folder.File("captions.lock"), "captions.lock");   // leads to itself: an IOException like that of a full disk
+
+        var e = await Assert.ThrowsAsync<CaptionJobException>(() => _job.RunAsync());
+
+        Assert.Equal($"captions.lock cannot be opened. {e.InnerException!.Message}", e.Message);
+        Assert.Equal(typeof(IOException), e.InnerException.GetType());
+    }
+
+    [Fact]
     public async Task Two_processes_do_not_write_one_output()
     {
         var (running, end) = (new TaskCompletionSource(), new TaskCompletionSource());
