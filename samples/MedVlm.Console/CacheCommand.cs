@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using Spectre.Console;
 
 namespace MedVlm.ConsoleSample;
@@ -22,7 +23,7 @@ internal static class CacheCommand
         {
             var table = new Table().AddColumn("Model").AddColumn("Precision").AddColumn(new TableColumn("MiB").RightAligned()).AddColumn("Made (UTC)");
             foreach (var entry in entries)
-                table.AddRow(Markup.Escape(entry.Model), $"{entry.Precision}", MiB(entry.Bytes), $"{entry.Created:yyyy-MM-dd HH:mm}");
+                table.AddRow(Markup.Escape(entry.Model), $"{entry.Precision}", MiB(entry.Bytes), Time(entry.Created));
             terminal.Out.Write(table);
         }
         var calibrations = WeightCache.ListCalibrations();
@@ -30,7 +31,7 @@ internal static class CacheCommand
         {
             var table = new Table().AddColumn("Calibrated model").AddColumn(new TableColumn("Images").RightAligned()).AddColumn("Made (UTC)");
             foreach (var entry in calibrations)
-                table.AddRow(Markup.Escape(entry.Model), $"{entry.Images}", $"{entry.Created:yyyy-MM-dd HH:mm}");
+                table.AddRow(Markup.Escape(entry.Model), $"{entry.Images}", Time(entry.Created));
             terminal.Out.Write(table);
         }
         terminal.Out.WriteLine($"{entries.Count} models, {MiB(entries.Sum(entry => entry.Bytes))} MiB in {WeightCache.Folder}");
@@ -45,6 +46,9 @@ internal static class CacheCommand
             terminal.Out.WriteLine($"{left} files stay: a captioner is using them, or they must not be deleted.");
         return ExitCode.Success;
     }
+
+    // A year of the Gregorian calendar, whichever the user's is.
+    static string Time(DateTimeOffset time) => time.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture);
 
     static string MiB(long bytes) => $"{bytes / 1048576.0:N0}";
 }

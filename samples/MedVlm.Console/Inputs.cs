@@ -28,7 +28,7 @@ internal static class Inputs
         }
 
         if (found.Count == 0)
-            throw new UsageException("There is no image in these folders. Images are files that end in .jpg, .jpeg, .png, .tif, .tiff, .webp or .gif.");
+            throw new UsageException("There is no image in these folders. Images are files that end in .jpg, .jpeg, .jpe, .png, .tif, .tiff, .webp, .gif or .avif.");
         return WithUniqueIds(found);
     }
 

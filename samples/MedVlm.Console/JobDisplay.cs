@@ -24,7 +24,8 @@ internal static class JobDisplay
         $"{Left(p)} left", $"{p.MemoryBytes >> 20} MiB",
     ]).Where(part => part is not null));
 
-    static Rows Panel(CaptionJobProgress p, string device)
+    /// <summary>What is drawn anew.</summary>
+    public static Rows Panel(CaptionJobProgress p, string device)
     {
         var bar = new BreakdownChart().Width(60).HideTags()
             .AddItem("captioned", p.Captioned, Color.Green).AddItem("failed", p.Failed, Color.Red).AddItem("left", Math.Max(p.Total - p.Captioned - p.Failed, 0), Color.Grey);
@@ -32,14 +33,16 @@ internal static class JobDisplay
             .AddRow("captioned", $"{p.Captioned} of {p.Total} ({Percent(p)} %)", "images/s", $"{p.ImagesPerSecond:F1}")
             .AddRow("failed", $"{p.Failed}", "tokens/s", $"{p.TokensPerSecond:F0}")
             .AddRow("from earlier runs", $"{p.Skipped}", "left", Left(p))
-            .AddRow("this run", $"{p.Elapsed:hh\\:mm\\:ss}", "memory", $"{p.MemoryBytes >> 20} MiB");
+            .AddRow("this run", Time(p.Elapsed), "memory", $"{p.MemoryBytes >> 20} MiB");
         return new Rows(bar, grid, Terminal.Plain(device), new Text("Ctrl+C stops; the same command goes on.", new Style(decoration: Decoration.Dim)));
     }
 
     static long Percent(CaptionJobProgress p) => p.Total == 0 ? 100 : p.Captioned * 100 / p.Total;
 
-    static string Left(CaptionJobProgress p) => p.Remaining is { } left
-        ? string.Create(CultureInfo.InvariantCulture, $"{(long)left.TotalHours}:{left.Minutes:D2}:{left.Seconds:D2}") : "unknown time";
+    static string Left(CaptionJobProgress p) => p.Remaining is { } left ? Time(left) : "unknown time";
+
+    /// <summary>"49:03:29": a job may take days.</summary>
+    static string Time(TimeSpan time) => string.Create(CultureInfo.InvariantCulture, $"{(long)time.TotalHours}:{time.Minutes:D2}:{time.Seconds:D2}");
 
     sealed class Reporter(Action<CaptionJobProgress> report) : IProgress<CaptionJobProgress>
     {

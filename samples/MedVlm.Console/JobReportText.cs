@@ -7,6 +7,9 @@ internal static class JobReportText
 {
     const int MostFailures = 20, MostDuplicates = 5;
 
+    /// <summary>A report lists so many failures; the others are in the file only.</summary>
+    const int MostListed = 1000;
+
     static readonly Style s_red = new(Color.Red), s_yellow = new(Color.Yellow);
 
     /// <summary>Writes them.</summary>
@@ -18,8 +21,13 @@ internal static class JobReportText
     {
         foreach (var failure in report.Failures.Take(MostFailures))
             terminal.WriteLine($"{failure.Id}: {failure.Error}: {failure.Message} (attempts: {failure.Attempts})", s_red);
-        if (report.Failed > MostFailures)
-            terminal.WriteLine($"and {report.Failed - MostFailures} more in {report.FailuresFile}.", s_red);
+        long known = report.Failures.Count < MostListed ? report.Failures.Count : report.Failed;
+        if (known > MostFailures)
+            terminal.WriteLine($"and {known - MostFailures} more in {report.FailuresFile}.", s_red);
+        if (report.Failed > known)
+            terminal.WriteLine(
+                $"{(known > 0 ? "and " : "")}{report.Failed - known} {(known > 0 ? "more" : "failed")} that cannot be listed: the files of failures (.failed.jsonl) that name them were not beside the shards.",
+                s_red);
         if (report.DuplicateCount > 0)
             terminal.WriteLine(
                 $"{report.DuplicateCount} rows of the data set have the id of an earlier row and were left out: {string.Join(", ", report.DuplicateIds.Take(MostDuplicates))}"

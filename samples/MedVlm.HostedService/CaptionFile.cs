@@ -24,18 +24,34 @@ internal sealed record CaptionFile(
         id, sha256, now, caption.Text, caption.Confidence, null, caption.Model, caption.Precision, caption.FinishReason, caption.TokenIds.Count,
         Math.Round(caption.Timings.Total.TotalMilliseconds, 1));
 
-    /// <summary>Writes the file so that it is there whole or not at all, also after a power cut: temporary name, flush, rename.</summary>
-    public void Write(string path)
+    /// <summary>Writes the file so that it is there whole or not at all, also after a power cut: temporary name, flush, rename. What is there is replaced.</summary>
+    public void Write(string path) => File.Move(WriteBeside(path), path, overwrite: true);
+
+    /// <summary>The same, but replaces nothing.</summary>
+    /// <returns>Whether it is written: false if there is a file already.</returns>
+    public bool TryWrite(string path)
+    {
+        var temporary = WriteBeside(path);
+        try
+        {
+            File.Move(temporary, path, overwrite: false);
+            return true;
+        }
+        catch (IOException) when (File.Exists(path))
+        {
+            File.Delete(temporary);
+            return false;
+        }
+    }
+
+    string WriteBeside(string path)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         var temporary = path + ".tmp";
-        using (var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None))
-        {
-            JsonSerializer.Serialize(stream, this, s_json);
-            stream.Flush(flushToDisk: true);
-        }
-
-        File.Move(temporary, path, overwrite: true);
+        using var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None);
+        JsonSerializer.Serialize(stream, this, s_json);
+        stream.Flush(flushToDisk: true);
+        return temporary;
     }
 
     /// <summary>The file at a path; null if there is none, or if it is not one of ours.</summary>

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -13,7 +14,7 @@ namespace MedVlm.HostedServiceSample;
 /// <remarks>
 /// The steps for an image: caption file written, flushed and renamed; image moved. After a crash between the two, the caption file holds
 /// the key of the image's content, so that the image is recognised and only moved. One process for each inbox.
-/// <see cref="ReadAllAsync"/> and <see cref="CompleteAsync"/> may run at the same time.
+/// <see cref="ReadAllAsync"/> and <see cref="CompleteAsync"/> may run at the same time, each once.
 /// </remarks>
 internal sealed class Inbox(
     IOptions<InboxOptions> options, IOptions<MedicalCaptionerOptions> captionerOptions, TimeProvider time, ILogger<Inbox> logger)
@@ -30,6 +31,12 @@ internal sealed class Inbox(
 
     /// <summary>Attempts that failed so far, by name.</summary>
     readonly ConcurrentDictionary<string, int> _attempts = [];
+
+    /// <summary>The images that failed since the last caption, and none by its own fault.</summary>
+    readonly HashSet<string> _failedInARow = [];
+
+    /// <summary>Held while a file's place is chosen and taken, so that no two images get the same.</summary>
+    readonly Lock _places = new();
 
     /// <summary>The images as requests, for ever: those that are there, and then each one that comes.</summary>
     public async IAsyncEnumerable<CaptionRequest> ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)
@@ -60,7 +67,9 @@ internal sealed class Inbox(
     /// <summary>Puts a caption into the outbox and its image away, or a failed image into the folder "failed".</summary>
     /// <param name="result">The result of a request that this inbox gave.</param>
     /// <param name="cancellationToken">Ends only the wait for an outbox that cannot be written; what is begun is finished.</param>
-    /// <exception cref="MedVlmException">The model cannot run, which is not the image's fault: it stays in the inbox.</exception>
+    /// <exception cref="Exception">
+    /// The model cannot run, or one image after another failed and none by its own fault: the image stays in the inbox. The error is the image's.
+    /// </exception>
     /// <exception cref="IOException">The outbox cannot be written, however often it is tried: the image stays in the inbox.</exception>
     public async Task CompleteAsync(CaptionResult result, CancellationToken cancellationToken)
     {
@@ -73,22 +82,31 @@ internal sealed class Inbox(
 
             if (result.Caption is { } caption)
             {
-                await WriteAsync(CaptionFile.Of(caption, name, taken.Sha256, time.GetUtcNow()), _paths.Caption(name, taken.Number), cancellationToken);
+                _failedInARow.Clear();
+                int number = await WriteAsync(CaptionFile.Of(caption, name, taken.Sha256, time.GetUtcNow()), taken, cancellationToken);
                 LogMessages.Captioned(logger, Key(taken.Sha256), caption.TokenIds.Count, caption.Timings.Total.TotalMilliseconds);
-                PutAway(name, taken.Number);
+                PutAway(name, number);
             }
             else if (result.Error is ImageException damaged)
                 Fail(name, taken.Sha256, damaged);
-            else if (result.Error is MedVlmException model)
-                throw model;
             else
+            {
+                // An engine that has ended fails every caption, with an error that a single caption may have too.
+                _failedInARow.Add(name);
+                if (CannotRun(result.Error!) || _failedInARow.Count >= _options.MaxFailuresInARow)
+                    ExceptionDispatchInfo.Throw(result.Error!);
                 RetryOrFail(name, taken.Sha256, result.Error!);
+            }
         }
         finally
         {
             _taken.TryRemove(name, out _);
         }
     }
+
+    /// <summary>Whether an error says that the model runs for no image. Memory that has a plan is what a load asks for; a caption's has none.</summary>
+    static bool CannotRun(Exception error) => error
+        is CheckpointException or ModelNotFoundException or UnsupportedModelException or NativeRuntimeException or InsufficientMemoryException { Plan: not null };
 
     Dictionary<string, FileState> Look()
     {
@@ -107,30 +125,38 @@ internal sealed class Inbox(
     /// <summary>The request for an image; null if it is not complete yet, gone, failed, or captioned already.</summary>
     async Task<CaptionRequest?> TakeAsync(string name, FileState state, CancellationToken cancellationToken)
     {
-        if (OpenAlone(name) is not { } stream)
+        if (OpenAlone(name, state) is not { } stream)
             return null;
 
-        byte[] bytes;
         string sha256 = "";
         try
         {
+            byte[] bytes = [];
+            ImageException? fault;
             await using (stream)
             {
-                if (stream.Length > _maxBytes)
+                fault = !stream.CanSeek ? new ImageException("It is no file, but a pipe or a device.")
+                    : stream.Length > _maxBytes ? new ImageException($"The file has {stream.Length} bytes, MedVlm:ImageLimits:MaxBytes allows {_maxBytes}.")
+                    : null;
+                if (fault is null)
                 {
-                    Fail(name, sha256, new ImageException($"The file has {stream.Length} bytes, MedVlm:ImageLimits:MaxBytes allows {_maxBytes}."));
-                    return null;
+                    bytes = new byte[stream.Length];
+                    await stream.ReadExactlyAsync(bytes, cancellationToken);
                 }
+            }
 
-                bytes = new byte[stream.Length];
-                await stream.ReadExactlyAsync(bytes, cancellationToken);
+            // Only now that it is closed: Windows moves no file that is open.
+            if (fault is not null)
+            {
+                Fail(name, sha256, fault);
+                return null;
             }
 
             if (FileState.Of(_paths.Image(name)) != state)
                 return null;
 
             sha256 = Convert.ToHexStringLower(SHA256.HashData(bytes));
-            var (number, captioned) = Place(name, sha256);
+            var (number, captioned) = Place(new Taken(name, state, sha256));
             if (captioned)
             {
                 LogMessages.Recognised(logger, Key(sha256));
@@ -138,7 +164,6 @@ internal sealed class Inbox(
                 return null;
             }
 
-            _taken[name] = new Taken(state, sha256, number);
             return new CaptionRequest(MedicalImage.FromBytes(bytes)) { Id = name };
         }
         catch (Exception e) when (IsIO(e))
@@ -149,11 +174,12 @@ internal sealed class Inbox(
     }
 
     /// <summary>Opens an image that nobody else has open; null if somebody has (who may still write it), or it is gone.</summary>
-    FileStream? OpenAlone(string name)
+    FileStream? OpenAlone(string name, FileState state)
     {
         try
         {
-            return new FileStream(_paths.Image(name), FileMode.Open, FileAccess.Read, FileShare.None);
+            // What has no length may be a named pipe: opened to be read, it would wait for a writer, for ever; for both it does not.
+            return new FileStream(_paths.Image(name), FileMode.Open, state.Length == 0 ? FileAccess.ReadWrite : FileAccess.Read, FileShare.None);
         }
         catch (UnauthorizedAccessException e)
         {
@@ -166,27 +192,44 @@ internal sealed class Inbox(
         }
     }
 
-    /// <summary>Which caption file is this image's: that of the same content, else the next free one.</summary>
-    (int Number, bool Captioned) Place(string name, string sha256)
+    /// <summary>
+    /// Which caption file is this image's: that of the same content, else the next that neither is there nor is kept for another image. It is
+    /// kept for this one while it is captioned.
+    /// </summary>
+    (int Number, bool Captioned) Place(Taken image)
     {
-        for (int number = 1; ; number++)
+        lock (_places)
         {
-            var path = _paths.Caption(name, number);
-            if (!File.Exists(path))
+            for (int number = 1; ; number++)
+            {
+                var path = _paths.Caption(image.Name, number);
+                if (CaptionFile.Read(path) is { } file && file.Sha256 == image.Sha256 && file.Id == image.Name)
+                    return (number, true);
+                if (File.Exists(path) || IsKept(path, image.Name))
+                    continue;
+
+                _taken[image.Name] = image with { Number = number };
                 return (number, false);
-            if (CaptionFile.Read(path) is { } file && file.Sha256 == sha256 && file.Id == name)
-                return (number, true);
+            }
         }
     }
 
-    async Task WriteAsync(CaptionFile file, string path, CancellationToken cancellationToken)
+    /// <summary>Whether a caption file is another image's that is being captioned. (Letter case tells no files apart on Windows and macOS.)</summary>
+    bool IsKept(string path, string name) => _taken.Values.Any(
+        other => other.Name != name && path.Equals(_paths.Caption(other.Name, other.Number), StringComparison.OrdinalIgnoreCase));
+
+    /// <summary>Writes a caption to the place that is kept for it; where a file that is not ours has come meanwhile, to the next.</summary>
+    /// <returns>The number of the caption file.</returns>
+    async Task<int> WriteAsync(CaptionFile file, Taken image, CancellationToken cancellationToken)
     {
+        var place = (image.Number, Captioned: false);
         for (int attempt = 1; ; attempt++)
         {
             try
             {
-                file.Write(path);
-                return;
+                while (!place.Captioned && !file.TryWrite(_paths.Caption(image.Name, place.Number)))
+                    place = Place(image);
+                return place.Number;
             }
             catch (Exception e) when (IsIO(e) && attempt < _options.MaxAttempts)
             {
@@ -228,9 +271,13 @@ internal sealed class Inbox(
         _attempts.TryRemove(name, out _);
         try
         {
-            var failed = Free(number => _paths.Failed(name, number), from: 1);
-            new CaptionFile(name, sha256, time.GetUtcNow(), Error: error.Message).Write(InboxPaths.Error(failed));
-            Move(_paths.Image(name), failed);
+            lock (_places)
+            {
+                var failed = Free(number => _paths.Failed(name, number), from: 1);
+                new CaptionFile(name, sha256, time.GetUtcNow(), Error: error.Message).Write(InboxPaths.Error(failed));
+                Move(_paths.Image(name), failed);
+            }
+
             LogMessages.Failed(logger, Key(sha256), error.GetType().Name);
         }
         catch (Exception e) when (IsIO(e))
@@ -263,8 +310,9 @@ internal sealed class Inbox(
         public static FileState? Of(string path) => new FileInfo(path) is { Exists: true } file ? new(file.Length, file.LastWriteTimeUtc) : null;
     }
 
+    /// <param name="Name">Its path below the inbox.</param>
     /// <param name="State">The file as it was taken.</param>
     /// <param name="Sha256">Key of its content.</param>
     /// <param name="Number">Which image by this name it is, 1 for the first.</param>
-    sealed record Taken(FileState State, string Sha256, int Number);
+    sealed record Taken(string Name, FileState State, string Sha256, int Number = 0);
 }

@@ -26,11 +26,18 @@ internal sealed record InboxOptions
     public WhenDone WhenDone { get; set; }
 
     /// <summary>
-    /// How often an image is tried whose failure may pass, such as a file that cannot be read, before it moves to the folder "failed" of
-    /// the inbox. An image that is damaged goes there at once. Default: 3. Range: 1 to 1000.
+    /// How often an image is tried whose failure may pass, such as a file that cannot be read, or a caption that memory did not suffice for,
+    /// before it moves to the folder "failed" of the inbox. An image that is damaged goes there at once. Default: 3. Range: 1 to 1000.
     /// </summary>
     [Range(1, 1000)]
     public int MaxAttempts { get; set; } = 3;
+
+    /// <summary>
+    /// The service stops after so many different images in a row that failed and were not damaged: then the model or the machine is at fault. They
+    /// stay in the inbox, but for those that have had their attempts. Default: 5. Range: 1 to 1000.
+    /// </summary>
+    [Range(1, 1000)]
+    public int MaxFailuresInARow { get; set; } = 5;
 }
 
 /// <summary>What becomes of an image that is captioned.</summary>

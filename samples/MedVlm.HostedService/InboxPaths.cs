@@ -10,11 +10,6 @@ internal sealed class InboxPaths(string inbox, string outbox)
     /// <summary>File systems allow 255 bytes; the rest is for what is put behind a name.</summary>
     const int MaxNameBytes = 200;
 
-    static readonly HashSet<string> s_endings = new(StringComparer.OrdinalIgnoreCase)
-    {
-        ".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".gif", ".avif",
-    };
-
     // Not hidden files, which other programs keep beside images, and no links, which may lead anywhere.
     static readonly EnumerationOptions s_search = new()
     {
@@ -33,7 +28,7 @@ internal sealed class InboxPaths(string inbox, string outbox)
     /// <summary>The images that wait, by their paths below the inbox, with <c>/</c>, in ordinal order.</summary>
     public IEnumerable<(string Name, FileInfo File)> Waiting() =>
         new DirectoryInfo(_inbox).EnumerateFiles("*", s_search)
-            .Where(file => s_endings.Contains(file.Extension))
+            .Where(file => MedicalImage.IsImageFile(file.Name))
             .Select(file => (Name: Path.GetRelativePath(_inbox, file.FullName).Replace(Path.DirectorySeparatorChar, '/'), file))
             .Where(waiting => !IsBelow(DoneFolder, waiting.Name) && !IsBelow(FailedFolder, waiting.Name))
             .OrderBy(waiting => waiting.Name, StringComparer.Ordinal);

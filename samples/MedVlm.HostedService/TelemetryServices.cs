@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Trace;
 
@@ -15,6 +16,8 @@ internal static class TelemetryServices
             return services;
 
         var interval = settings.GetValue("Interval", TimeSpan.FromMinutes(1));
+        if (interval < TimeSpan.FromMilliseconds(1) || interval.TotalMilliseconds > int.MaxValue)
+            throw new OptionsValidationException("Telemetry", typeof(TelemetryServices), [$"Telemetry:Interval is {interval}: give 1 ms to 24 days."]);
         services.AddOpenTelemetry()
             .WithMetrics(metrics => metrics
                 .AddMeter(OpenTelemetryMedicalCaptioner.DefaultSourceName)

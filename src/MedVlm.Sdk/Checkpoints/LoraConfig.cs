@@ -32,7 +32,9 @@ internal sealed record LoraConfig(
         ("arrow_config", "null"), ("megatron_config", "null"),
     ];
 
-    /// <exception cref="CheckpointException">The adapter is of a kind that this library does not merge, or a number makes no sense.</exception>
+    /// <exception cref="CheckpointException">
+    /// The adapter is of a kind that this library does not merge, or a number makes no sense, or what names its modules is no name.
+    /// </exception>
     public void Check()
     {
         if (PeftType != "LORA")
@@ -41,20 +43,29 @@ internal sealed record LoraConfig(
             if (Others?.TryGetValue(key, out var value) == true && value.GetRawText() is var text
                 && text != neutral && text is not ("null" or "[]" or "{}"))
                 throw Refused(key, text, neutral);
+        CheckTargets();
         foreach (int rank in (IEnumerable<int>)[R, .. (RankPattern ?? []).Values])
             if (rank is < 1 or > 1 << 16)
                 throw new CheckpointException($"{LoraAdapter.ConfigFile}: a rank is {rank}, but it must lie between 1 and 65536. {Fault.FetchAgain}");
     }
 
     /// <summary>Whether the adapter was trained for this module: its last name, or its end, is in the list, or the expression matches all of it.</summary>
-    public bool Targets(string module) => TargetModules.ValueKind switch
+    public bool Targets(string module) => TargetModules.ValueKind == JsonValueKind.String
+        ? IsMatch(module, TargetModules.GetString()!)
+        : TargetModules.EnumerateArray().Select(name => name.GetString()).Any(
+            name => module == name || module.EndsWith($".{name}", StringComparison.Ordinal));
+
+    void CheckTargets()
     {
-        JsonValueKind.String => IsMatch(module, TargetModules.GetString()!),
-        JsonValueKind.Array => TargetModules.EnumerateArray().Select(name => name.GetString()).Any(
-            name => module == name || module.EndsWith($".{name}", StringComparison.Ordinal)),
-        _ => throw new CheckpointException(
-            $"{LoraAdapter.ConfigFile}: target_modules is neither a list of names nor a regular expression. {Fault.FetchAgain}"),
-    };
+        if (TargetModules.ValueKind == JsonValueKind.String)
+            return;
+        if (TargetModules.ValueKind != JsonValueKind.Array)
+            throw new CheckpointException($"{LoraAdapter.ConfigFile}: target_modules is neither a list of names nor a regular expression. {Fault.FetchAgain}");
+        foreach (var (i, name) in TargetModules.EnumerateArray().Index())
+            if (name.ValueKind != JsonValueKind.String)
+                throw new CheckpointException(
+                    $"{LoraAdapter.ConfigFile}: target_modules[{i}] is {Fault.Quote(name.GetRawText())}, but must be the name of a module. {Fault.FetchAgain}");
+    }
 
     public int Rank(string module) => Pattern(RankPattern, module, out int rank) ? rank : R;
 

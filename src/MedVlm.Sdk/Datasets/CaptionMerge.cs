@@ -20,17 +20,17 @@ internal static class CaptionMerge
                 $"The shards were made from another data set than the one given: it has {index.Identity.Items} ids, theirs {first.Identity.Dataset.Items}"
                 + (index.Identity.Items == first.Identity.Dataset.Items ? ", but not the same ids or prompts." : "."));
 
-        var locks = new List<IDisposable>();
+        var locks = new List<IDisposable?>();
         try
         {
-            foreach (var files in parts.Select(part => part.Files).Append(target))
-                locks.Add(files.TakeLock());
+            locks.AddRange(parts.Select(part => part.Files.TakeReadLock()));
+            locks.Add(target.TakeLock());
             return await Task.Run(() => Merge(parts, target, options, index, start, cancellationToken), cancellationToken).ConfigureAwait(false);
         }
         finally
         {
             foreach (var taken in locks)
-                taken.Dispose();
+                taken?.Dispose();
         }
     }
 

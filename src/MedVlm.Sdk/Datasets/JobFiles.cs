@@ -74,20 +74,48 @@ internal sealed class JobFiles
     /// Takes the output for this process; the system releases it when the process ends, however it ends. The lock is a file of its own, so that
     /// everyone can read the results meanwhile, and it stays: who deletes it while another process opens it would let two in.
     /// </summary>
-    /// <exception cref="CaptionJobException">Another process has it.</exception>
-    public IDisposable TakeLock()
+    /// <exception cref="CaptionJobException">Another process has it, or the lock cannot be opened.</exception>
+    public IDisposable TakeLock() => Locked(FileAccess.ReadWrite, FileShare.None);
+
+    /// <summary>
+    /// Keeps writers away while this process reads what a job has written; other readers may do so too. A lock that is there is only read, so
+    /// that it serves on a share that is read only.
+    /// </summary>
+    /// <returns>The lock; null where there is none and none can be made: nothing is written there, least of all by a job, which makes its lock first.</returns>
+    /// <exception cref="CaptionJobException">Another process is writing, or a lock that is there cannot be opened.</exception>
+    public IDisposable? TakeReadLock()
     {
         try
         {
-            return new FileStream(Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
+            return Locked(FileAccess.Read, FileShare.Read);
         }
-        catch (IOException e) when (e is not (DirectoryNotFoundException or PathTooLongException))
+        catch (CaptionJobException) when (!File.Exists(Lock))
+        {
+            return null;
+        }
+    }
+
+    FileStream Locked(FileAccess access, FileShare share)
+    {
+        try
+        {
+            return new FileStream(Lock, FileMode.OpenOrCreate, access, share, bufferSize: 0);
+        }
+        catch (IOException e) when (IsHeld(e))
         {
             throw new CaptionJobException($"{Name} is being written by another process. Wait for it, or give each its own output (and shard).", e);
         }
-        catch (UnauthorizedAccessException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CaptionJobException("The folder of the output cannot be written. Check who may write there.", e);
+            throw new CaptionJobException($"{Path.GetFileName(Lock)} cannot be opened. {e.Message}", e);
         }
     }
+
+    /// <summary>
+    /// Whether another process has a file open that allows no other: Windows' sharing and lock violations; elsewhere .NET gives the number of
+    /// EWOULDBLOCK, which is Linux's 11 and macOS' 35.
+    /// </summary>
+    static bool IsHeld(IOException e) => OperatingSystem.IsWindows()
+        ? e.HResult is unchecked((int)0x80070020) or unchecked((int)0x80070021)
+        : e.HResult == (OperatingSystem.IsLinux() ? 11 : 35);
 }

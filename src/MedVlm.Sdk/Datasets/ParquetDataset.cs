@@ -21,6 +21,12 @@ internal sealed class ParquetDataset : CaptionDataset
     /// <summary>Most rows of a row group.</summary>
     const long MostRows = 1 << 20;
 
+    /// <summary>Most bytes of a text column of a row group in memory. A dictionary holds equal texts once in the file; here each row has its own.</summary>
+    const long LargestText = 256 << 20;
+
+    /// <summary>Longest id, in characters.</summary>
+    const int LongestId = 16 << 10;
+
     readonly string _description;
     readonly IReadOnlyList<ParquetFiles.Part> _files;
 
@@ -164,6 +170,9 @@ internal sealed class ParquetDataset : CaptionDataset
             for (int i = 0; i < ids.Length; i++)
                 if (string.IsNullOrWhiteSpace(ids[i]))
                     ids[i] = $"{_name} row group {number} row {i}";
+                else if (ids[i]!.Length > LongestId)
+                    throw new DatasetException(
+                        $"{_name}: the id in row {i} of row group {number} has {ids[i]!.Length} characters; at most {LongestId} are read. Write the file anew with shorter ids.");
             return ids!;
         }
 
@@ -174,8 +183,17 @@ internal sealed class ParquetDataset : CaptionDataset
                 return null;
             using var column = await ReadAsync<char>(group, field, cancellationToken).ConfigureAwait(false);
             var values = new string?[CheckedRows(group)];
+            long bytes = 0;
             for (int row = 0; row < values.Length; row++)
-                values[row] = column.Has(row) ? new string(column[row]) : null;
+            {
+                if (!column.Has(row))
+                    continue;
+                bytes += sizeof(char) * (long)column[row].Length;
+                if (bytes > LargestText)
+                    throw new DatasetException(
+                        $"{_name}: the texts of the column {field.Path} take more than {LargestText} bytes in one row group, which is the most that is read. Write the file anew with smaller row groups.");
+                values[row] = new string(column[row]);
+            }
             return values;
         }
 

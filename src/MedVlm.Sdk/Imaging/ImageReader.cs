@@ -10,8 +10,13 @@ internal static class ImageReader
     {
         try
         {
+            // Asked before opening: opening a named pipe would wait, for ever. It has no length, and what has none is no image either way.
+            var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
+            if (new FileInfo(target) is { Exists: true, Length: 0 })
+                return [];
+
             var stream = new FileStream(
-                path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.Asynchronous | FileOptions.SequentialScan);
+                target, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.Asynchronous | FileOptions.SequentialScan);
             await using (stream.ConfigureAwait(false))
                 return await ReadAsync(stream, limits, cancellationToken).ConfigureAwait(false);
         }

@@ -44,6 +44,25 @@ public sealed class LoraAdapterTests
     public void Refuses_what_it_does_not_merge(string more, string message) =>
         Assert.Equal(message, Assert.Throws<CheckpointException>(Config(more).Check).Message);
 
+    [Theory]
+    [InlineData("[\"q_proj\",1]", "adapter_config.json: target_modules[1] is \"1\", but must be the name of a module. The file is damaged or was cut short: fetch it again.")]
+    [InlineData("[null]", "adapter_config.json: target_modules[0] is \"null\", but must be the name of a module. The file is damaged or was cut short: fetch it again.")]
+    [InlineData("{}", "adapter_config.json: target_modules is neither a list of names nor a regular expression. The file is damaged or was cut short: fetch it again.")]
+    public async Task Modules_that_are_no_names_end_the_load(string targets, string message)
+    {
+        using var folder = new TemporaryFolder();
+        folder.Write("adapter_config.json", $$"""{"peft_type":"LORA","r":4,"lora_alpha":8,"target_modules":{{targets}}}""");
+        folder.Write("adapter_model.safetensors", File.ReadAllBytes(Path.Combine(Golden("lora-qv"), "adapter_model.safetensors")));
+
+        var error = await Assert.ThrowsAsync<CheckpointException>(() => MedicalCaptioner.LoadAsync(
+            new MedicalCaptionerOptions
+            {
+                Model = Path.Combine(TestFolders.Repository, "tests", "goldens", "smolvlm", "checkpoint"), Adapter = folder.Path, Precision = Precision.Fp32, Device = "cpu",
+            }, cancellationToken: TestContext.Current.CancellationToken));
+
+        Assert.Equal(message, error.Message);
+    }
+
     [Fact]
     public void Refuses_an_expression_that_is_none_or_runs_for_ever()
     {

@@ -174,6 +174,30 @@ public sealed class CaptionJobTests : IDisposable
     }
 
     [Fact]
+    public async Task A_named_pipe_among_the_images_fails_by_itself()
+    {
+        _job.Folder.MakePipe("images/x.jpg");
+
+        var report = await Task.Run(() => _job.RunAsync()).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+
+        Assert.Equal((13, 12), (report.Total, report.Captioned));
+        var failure = Assert.Single(report.Failures);
+        Assert.Equal(("x.jpg", "ImageException"), (failure.Id, failure.Error));
+    }
+
+    [Fact]
+    public async Task A_lock_that_cannot_be_opened_is_not_another_process()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "There it takes a privilege to make links.");
+        File.CreateSymbolicLink(_job.Folder.File("captions.lock"), "captions.lock");   // leads to itself: an IOException like that of a full disk
+
+        var e = await Assert.ThrowsAsync<CaptionJobException>(() => _job.RunAsync());
+
+        Assert.Equal($"captions.lock cannot be opened. {e.InnerException!.Message}", e.Message);
+        Assert.Equal(typeof(IOException), e.InnerException.GetType());
+    }
+
+    [Fact]
     public async Task Two_processes_do_not_write_one_output()
     {
         var (running, end) = (new TaskCompletionSource(), new TaskCompletionSource());

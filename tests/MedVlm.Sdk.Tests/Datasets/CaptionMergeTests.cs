@@ -1,4 +1,6 @@
+using System.Runtime.Versioning;
 using System.Text.Json.Nodes;
+using MedVlm.Datasets;
 
 namespace MedVlm.Tests.Datasets;
 
@@ -133,6 +135,61 @@ public sealed class CaptionMergeTests : IDisposable
 
         Assert.Equal((29, 1), (report.Captioned, report.Failed));
         Assert.Equal("The output is a file of JSON lines: give it a name that ends in .jsonl, such as captions.jsonl.", e.Message);
+    }
+
+    [Fact]
+    public async Task A_shard_that_is_being_written_is_not_read_but_one_that_is_being_read_is()
+    {
+        await RunShardsAsync(2);
+        using (new JobFiles(Shard(1)).TakeLock())
+            Assert.Equal(
+                "shard1.jsonl is being written by another process. Wait for it, or give each its own output (and shard).",
+                (await Assert.ThrowsAsync<CaptionJobException>(() => MergeAsync([0, 1]))).Message);
+
+        using (new JobFiles(Shard(1)).TakeReadLock())
+        {
+            Assert.Equal(30, (await MergeAsync([0, 1])).Captioned);
+            await Assert.ThrowsAsync<CaptionJobException>(() => _job.RunAsync(new() { Output = Shard(1), Shard = new(1, 2), Retry = new() { MaxAttempts = 1 } }));
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    [UnsupportedOSPlatform("windows")]
+    public async Task Shards_in_a_folder_that_cannot_be_written_are_merged(bool locks)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "There a folder is not closed by a mode.");
+        Assert.SkipWhen(Environment.IsPrivilegedProcess, "Nothing is closed to the privileged.");
+        await RunShardsAsync(2);
+        var folder = Directory.CreateDirectory(_job.Folder.File("share")).FullName;
+        foreach (var file in Directory.GetFiles(_job.Folder.Path, "shard*").Where(file => locks || !file.EndsWith(".lock", StringComparison.Ordinal)))
+        {
+            File.Move(file, Path.Combine(folder, Path.GetFileName(file)));
+            File.SetUnixFileMode(Path.Combine(folder, Path.GetFileName(file)), UnixFileMode.UserRead);
+        }
+        File.SetUnixFileMode(folder, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        try
+        {
+            var report = await CaptionJob.MergeAsync(
+                [Path.Combine(folder, "shard0.jsonl"), Path.Combine(folder, "shard1.jsonl")], new() { Output = Merged }, TestContext.Current.CancellationToken);
+
+            Assert.Equal(30, report.Captioned);
+        }
+        finally
+        {
+            File.SetUnixFileMode(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+    }
+
+    [Fact]
+    public void Where_not_even_the_privileged_can_make_a_file_there_is_no_lock()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Linux has such a folder.");
+
+        Assert.Null(new JobFiles("/proc/sys/captions.jsonl").TakeReadLock());
+        Assert.StartsWith(
+            "captions.lock cannot be opened. ", Assert.Throws<CaptionJobException>(() => new JobFiles("/proc/sys/captions.jsonl").TakeLock()).Message, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -80,6 +80,24 @@ public sealed class ConsoleBatchTests : IDisposable
     }
 
     [Fact]
+    public async Task A_finished_job_with_a_damaged_image_ends_the_same_way_when_it_is_started_again()
+    {
+        for (int i = 0; i < 3; i++)
+            _folder.Write($"images/{i}.png", i == 2 ? "no image"u8.ToArray() : DatasetFiles.Png(i));
+
+        var first = await ConsoleRun.Of("batch", Images, "-o", Output, "--max-new-tokens", "2");
+        var captions = File.ReadAllBytes(Output);
+        var second = await ConsoleRun.Of("batch", Images, "-o", Output, "--max-new-tokens", "2");
+
+        // The recipes of docs/jobs.md count this code as done.
+        Assert.Equal((1, 1), (first.ExitCode, second.ExitCode));
+        Assert.Contains("2 captioned in ", first.Out, StringComparison.Ordinal);
+        Assert.DoesNotContain(" captioned in ", second.Out, StringComparison.Ordinal);
+        Assert.Contains("2 of 3 images have a caption, 1 failed", second.Out, StringComparison.Ordinal);
+        Assert.Equal(captions, File.ReadAllBytes(Output));
+    }
+
+    [Fact]
     public async Task A_file_that_may_not_be_changed_is_a_message_and_no_crash()
     {
         _folder.Write("images/0.png", DatasetFiles.Png(1));

@@ -1,5 +1,6 @@
 using MedVlm.Tests.Checkpoints;
 using Parquet;
+using Parquet.Schema;
 
 namespace MedVlm.Tests.Datasets;
 
@@ -131,6 +132,44 @@ public sealed class ParquetDatasetTests : IDisposable
 
         Assert.Equal(1200, count);
         Assert.InRange(most - GC.GetTotalMemory(forceFullCollection: true), long.MinValue, 40 << 20);
+    }
+
+    [Fact]
+    public async Task A_small_file_does_not_grow_to_more_text_than_memory_holds()
+    {
+        // A dictionary with one text of 10,000 characters, and 20,000 rows that name it: 400 MB in memory.
+        DataField<string> id = new("id"), caption = new("caption");
+        DataField<byte[]> image = new("image");
+        var path = _folder.File("x.parquet");
+        await using (var file = File.Create(path))
+        await using (var writer = await ParquetWriter.CreateAsync(
+            new ParquetSchema(id, caption, image), file, new ParquetOptions { ColumnEncodingHints = { ["caption"] = EncodingHint.Dictionary } }, cancellationToken: TestContext.Current.CancellationToken))
+        {
+            using var group = writer.CreateRowGroup();
+            await group.WriteAsync(id, Enumerable.Range(0, 20_000).Select(i => $"{i}").ToArray());
+            await group.WriteAsync(caption, Enumerable.Repeat(new string('x', 10_000), 20_000).ToArray());
+            await group.WriteAsync(image, Enumerable.Repeat(DatasetFiles.Png(1), 20_000).ToArray());
+        }
+        Assert.InRange(new FileInfo(path).Length, 0, 1_000_000);
+
+        var e = await Assert.ThrowsAsync<DatasetException>(() => CaptionDataset.FromParquet(path).ItemsAsync());
+
+        Assert.Equal(
+            "x.parquet: the texts of the column caption take more than 268435456 bytes in one row group, which is the most that is read. Write the file anew with smaller row groups.",
+            e.Message);
+    }
+
+    [Theory]
+    [InlineData(16_384, null)]
+    [InlineData(16_385, "x.parquet: the id in row 1 of row group 0 has 16385 characters; at most 16384 are read. Write the file anew with shorter ids.")]
+    public async Task An_id_is_of_some_length(int length, string? message)
+    {
+        var path = _folder.Write("x.parquet", await DatasetFiles.ParquetAsync([[new("a", DatasetFiles.Png(1)), new(new string('x', length), DatasetFiles.Png(2))]]));
+
+        var e = await Record.ExceptionAsync(() => CaptionDataset.FromParquet(path).ItemsAsync());
+
+        Assert.Equal(message, e?.Message);
+        Assert.True(e is null or DatasetException);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using MedVlm.Tests.Checkpoints;
 using static MedVlm.Tests.Imaging.SampleImages;
 
 namespace MedVlm.Tests.Imaging;
@@ -46,6 +47,25 @@ public sealed class MedicalImageTests : IDisposable
         await File.WriteAllBytesAsync(path, All["PNG"], Cancellation);
         Assert.Equal(Width, (await image.DecodeAsync(new(), Cancellation)).Width);
         File.Delete(path);   // nothing holds it
+    }
+
+    [Fact]
+    public async Task A_named_pipe_is_an_empty_file_and_nobody_waits_for_it()
+    {
+        using var folder = new TemporaryFolder();
+        var pipe = folder.MakePipe("x.png");
+        File.CreateSymbolicLink(folder.File("link.png"), "x.png");
+        File.CreateSymbolicLink(folder.File("good.png"), "real.png");
+        folder.Write("real.png", All["PNG"]);
+        var empty = await ErrorAsync(folder.Write("empty.png", []));
+
+        Assert.Equal(empty, await ErrorAsync(pipe));
+        Assert.Equal(empty, await ErrorAsync(folder.File("link.png")));
+        Assert.Equal(Width, (await MedicalImage.FromFile(folder.File("good.png")).DecodeAsync(new(), Cancellation)).Width);
+
+        // On a thread of its own, for opening a pipe blocks.
+        static async Task<string> ErrorAsync(string path) => (await Assert.ThrowsAsync<ImageException>(
+            () => Task.Run(async () => await MedicalImage.FromFile(path).DecodeAsync(new(), Cancellation)).WaitAsync(TimeSpan.FromSeconds(20), Cancellation))).Message;
     }
 
     [Fact]

@@ -16,7 +16,9 @@ public sealed class ConsoleCacheTests
         await RunAsync(cache, "caption", Path.Combine(TestFolders.Phantoms, "01-chest-xray-clear.jpg"), "--precision", "Int4");
 
         Assert.Contains("1 models, ", await RunAsync(cache, "cache", "list"), StringComparison.Ordinal);
-        Assert.Contains("Int4", await RunAsync(cache, "cache", "list"), StringComparison.Ordinal);
+        var list = await RunAsync(cache, "cache", "list");
+        Assert.Contains("Int4", list, StringComparison.Ordinal);
+        Assert.Contains($"{DateTime.UtcNow.Year}-", list, StringComparison.Ordinal);
         Assert.Contains($" MiB freed in {cache}", await RunAsync(cache, "cache", "clear"), StringComparison.Ordinal);
         Assert.Empty(new QuantisedCache(cache).Files());
     }
@@ -102,7 +104,8 @@ public sealed class ConsoleCacheTests
     {
         var start = new System.Diagnostics.ProcessStartInfo("dotnet", [typeof(MedVlm.ConsoleSample.Terminal).Assembly.Location, .. arguments])
         {
-            RedirectStandardOutput = true, RedirectStandardError = true, Environment = { ["MEDVLM_CACHE"] = cache, ["COLUMNS"] = "400" },
+            RedirectStandardOutput = true, RedirectStandardError = true,
+            Environment = { ["MEDVLM_CACHE"] = cache, ["COLUMNS"] = "400", ["LC_ALL"] = "th_TH.UTF-8" },   // where years are another calendar's
         };
         using var process = System.Diagnostics.Process.Start(start)!;
         var error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);

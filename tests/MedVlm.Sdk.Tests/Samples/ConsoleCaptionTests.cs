@@ -142,6 +142,19 @@ public sealed class ConsoleCaptionTests : IDisposable
     }
 
     [Fact]
+    public async Task A_folder_without_an_image_names_the_endings_that_are_read()
+    {
+        string[] endings = [".avif", ".gif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"];
+        _folder.Write("empty/readme.txt", "");
+
+        var error = (await ConsoleRun.Of("caption", _folder.File("empty"))).Error.TrimEnd();
+
+        Assert.StartsWith("There is no image in these folders. Images are files that end in ", error, StringComparison.Ordinal);
+        Assert.Equal(endings, System.Text.RegularExpressions.Regex.Matches(error, @"\.[a-z]+").Select(match => match.Value).Order(StringComparer.Ordinal));
+        Assert.All(endings, ending => Assert.True(MedicalImage.IsImageFile("x" + ending), ending));
+    }
+
+    [Fact]
     public async Task Help_and_version_are_no_errors()
     {
         var help = await ConsoleRun.Of("caption", "--help");

@@ -171,6 +171,66 @@ public sealed class InboxTests : IDisposable
     }
 
     [Fact]
+    public async Task Two_images_in_work_never_get_one_caption_file()
+    {
+        var inbox = NewInbox();
+        _folder.Write("in/x.tiff", s_image);
+        await RunAsync(inbox);
+
+        // The caption of "x.tiff" comes to "x (2).tiff.json", unless it is that of "x (2).tiff", which has it by its name.
+        _folder.Write("in/x.tiff", s_other);
+        _folder.Write("in/x (2).tiff", [.. s_image, 1]);
+        Assert.Equal(2, await RunAsync(inbox, Together(2)));
+
+        Assert.Equal(
+            ["in/done/x (2).tiff", "in/done/x (3).tiff", "in/done/x.tiff", "out/x (2).tiff.json", "out/x (3).tiff.json", "out/x.tiff.json"], Files());
+        Assert.Equal(3, Directory.GetFiles(_folder.File("out")).Select(file => Read(file).GetProperty("sha256").GetString()).Distinct().Count());
+        Assert.Equal("x (2).tiff", Read("out/x (2).tiff.json").GetProperty("id").GetString());
+    }
+
+    [Fact]
+    public async Task Two_names_that_are_cut_to_one_get_two_caption_files()
+    {
+        var start = new string('ö', 110);   // 220 bytes
+        _folder.Write($"in/{start}1.tiff", s_image);
+        _folder.Write($"in/{start}2.tiff", s_other);
+
+        Assert.Equal(2, await RunAsync(NewInbox(), Together(2)));
+
+        Assert.Equal(
+            [$"{start}1.tiff", $"{start}2.tiff"], Directory.GetFiles(_folder.File("out")).Select(file => Read(file).GetProperty("id").GetString()).Order(StringComparer.Ordinal));
+        Assert.Equal(2, Directory.GetFiles(_folder.File("in/done")).Length);
+    }
+
+    [Fact]
+    public async Task A_file_that_has_come_into_the_outbox_meanwhile_is_not_replaced()
+    {
+        _folder.Write("in/x.tiff", s_image);
+
+        await RunAsync(NewInbox(), new FakeCaptioner((_, _) =>
+        {
+            _folder.Write("out/x.tiff.json", "somebody else's");
+            return Task.CompletedTask;
+        }));
+
+        Assert.Equal(["in/done/x (2).tiff", "out/x (2).tiff.json", "out/x.tiff.json"], Files());
+        Assert.Equal("somebody else's", File.ReadAllText(_folder.File("out/x.tiff.json")));
+    }
+
+    [Fact]
+    public async Task A_named_pipe_is_put_aside()
+    {
+        _folder.MakePipe("in/a.jpg");
+        _folder.Write("in/b.tiff", s_image);
+
+        // On a thread of its own, for opening a pipe blocks.
+        Assert.Equal(1, await Task.Run(() => RunAsync(NewInbox())).WaitAsync(TimeSpan.FromSeconds(30), Cancelled));
+
+        Assert.Equal(["in/done/b.tiff", "in/failed/a.jpg", "in/failed/a.jpg.error.json", "out/b.tiff.json"], Files());
+        Assert.Equal("It is no file, but a pipe or a device.", Read("in/failed/a.jpg.error.json").GetProperty("error").GetString());
+    }
+
+    [Fact]
     public async Task Drops_the_caption_of_an_image_that_was_replaced_meanwhile()
     {
         var inbox = NewInbox();
@@ -206,14 +266,65 @@ public sealed class InboxTests : IDisposable
         Assert.Equal(["in/failed/x.tiff", "in/failed/x.tiff.error.json"], Files());
     }
 
+    [Theory]
+    [InlineData(typeof(CheckpointException))]
+    [InlineData(typeof(ModelNotFoundException))]
+    [InlineData(typeof(UnsupportedModelException))]
+    [InlineData(typeof(NativeRuntimeException))]
+    public Task A_model_that_cannot_run_is_not_the_images_fault(Type error) => StopsAtOnceAsync((MedVlmException)Activator.CreateInstance(error, "It cannot run.", null)!);
+
     [Fact]
-    public async Task A_model_that_cannot_run_is_not_the_images_fault()
+    public async Task Nor_is_a_model_that_does_not_fit_into_memory()
+    {
+        var plan = await MedicalCaptioner.PlanAsync(new MedicalCaptionerOptions().UseTinyModel(), null, Cancelled);
+
+        await StopsAtOnceAsync(new InsufficientMemoryException("It does not fit.", plan));
+    }
+
+    async Task StopsAtOnceAsync(MedVlmException error)
     {
         _folder.Write("in/x.tiff", s_image);
 
-        await Assert.ThrowsAsync<CheckpointException>(() => RunAsync(NewInbox(), new FakeCaptioner((_, _) => throw new CheckpointException("damaged"))));
+        Assert.Same(error, await Assert.ThrowsAnyAsync<MedVlmException>(() => RunAsync(NewInbox(), new FakeCaptioner((_, _) => throw error))));
 
         Assert.Equal(["in/x.tiff"], Files());
+    }
+
+    [Fact]
+    public async Task An_image_too_large_for_memory_stops_nobody_else()
+    {
+        foreach (var (i, name) in ((string[])["a.tiff", "b.tiff", "c.tiff"]).Index())
+            _folder.Write("in/" + name, [.. s_image, (byte)i]);
+        var inbox = NewInbox(new() { MaxAttempts = 3 });
+        var captioner = new FakeCaptioner(
+            (request, _) => request.Id == "b.tiff" ? throw new InsufficientMemoryException("Not enough memory for the vision of a caption.") : Task.CompletedTask);
+
+        Assert.Equal(3, await RunAsync(inbox, captioner));
+        Assert.Equal(["in/b.tiff", "in/done/a.tiff", "in/done/c.tiff", "out/a.tiff.json", "out/c.tiff.json"], Files());
+        Assert.Equal((1, 1, 0), (await PassAsync(inbox, captioner), await PassAsync(inbox, captioner), await PassAsync(inbox, captioner)));
+
+        Assert.Equal(["in/done/a.tiff", "in/done/c.tiff", "in/failed/b.tiff", "in/failed/b.tiff.error.json", "out/a.tiff.json", "out/c.tiff.json"], Files());
+        Assert.Equal("Not enough memory for the vision of a caption.", Read("in/failed/b.tiff.error.json").GetProperty("error").GetString());
+    }
+
+    [Theory]
+    [InlineData("ffff", true)]
+    [InlineData("ffcffcffc", false)]
+    [InlineData("fdfdf", true)]   // a damaged image says nothing of the model
+    public async Task One_failure_after_another_is_the_models(string outcomes, bool stops)
+    {
+        foreach (var (i, outcome) in outcomes.Index())
+            _folder.Write($"in/{i}.tiff", outcome == 'd' ? [(byte)i] : [.. s_image, (byte)i]);
+        var run = RunAsync(
+            NewInbox(new() { MaxAttempts = 2, MaxFailuresInARow = 3 }),
+            new FakeCaptioner((request, _) => outcomes[request.Id[0] - '0'] == 'f' ? throw new MedVlmException("The engine of a caption failed in ONNX Runtime.") : Task.CompletedTask));
+
+        if (stops)
+            Assert.Equal("The engine of a caption failed in ONNX Runtime.", (await Assert.ThrowsAsync<MedVlmException>(() => run)).Message);
+        else
+            await run;
+
+        Assert.Equal(outcomes.Count(outcome => outcome == 'f'), Directory.GetFiles(_folder.File("in"), "*.tiff").Length);
     }
 
     [Fact]
@@ -320,6 +431,18 @@ public sealed class InboxTests : IDisposable
         }
 
         return count;
+    }
+
+    /// <summary>A captioner that has so many images in work before it finishes the first.</summary>
+    static FakeCaptioner Together(int images)
+    {
+        var all = new TaskCompletionSource();
+        return new FakeCaptioner((_, _) =>
+        {
+            if (Interlocked.Decrement(ref images) == 0)
+                all.SetResult();
+            return all.Task;
+        });
     }
 
     static async Task<CaptionRequest[]> TakeAsync(Inbox inbox) => await inbox.PollAsync(Cancelled).ToArrayAsync(Cancelled);
