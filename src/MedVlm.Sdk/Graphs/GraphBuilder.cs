@@ -75,6 +75,9 @@ internal sealed class GraphBuilder(
     /// <summary>What the graph computes in, as the FP32 that the host reads.</summary>
     public Tensor ToHost(Tensor value) => floats == ElementType.Float32 ? value : Cast(value, ElementType.Float32);
 
+    /// <summary>What is FP32, as what the graph computes in.</summary>
+    public Tensor ToFloats(Tensor wide) => floats == ElementType.Float32 ? wide : Cast(wide, floats);
+
     Tensor Cast(Tensor value, ElementType type) => Node("Cast", [value], value.Width, [("to", (int)type)]);
 
     /// <summary>Makes <paramref name="value"/> an output of the graph, under a name of its own.</summary>

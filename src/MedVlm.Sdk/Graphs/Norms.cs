@@ -24,13 +24,12 @@ internal static class NormWords
     }
 
     /// <summary><c>x / sqrt(mean(x²) + eps) * weight</c> (arXiv:1910.07467).</summary>
-    public static Tensor RmsNorm(this Tensor x, Weights w, float epsilon)
+    public static Tensor RmsNorm(this Tensor x, Weights w, float epsilon) => x.RmsNorm(w.Get(x.Graph, ".weight", [x.Width]), w, epsilon);
+
+    /// <summary>The same with a gain that has been asked for already.</summary>
+    public static Tensor RmsNorm(this Tensor x, Tensor gain, Weights w, float epsilon) => x.Graph.Node(
+        "SimplifiedLayerNormalization", [x, gain], x.Width, [("axis", -1), ("epsilon", epsilon), ("stash_type", 1)], scope: w.Path) with
     {
-        var weight = w.Get(x.Graph, ".weight", [x.Width]);
-        return x.Graph.Node(
-            "SimplifiedLayerNormalization", [x, weight], x.Width, [("axis", -1), ("epsilon", epsilon), ("stash_type", 1)], scope: w.Path) with
-        {
-            Norm = new(w.Path + ".weight", null),
-        };
-    }
+        Norm = new(w.Path + ".weight", null),
+    };
 }

@@ -100,7 +100,8 @@ internal sealed class Qwen25Vl : QwenVl
     public override Tensor Vision(GraphBuilder graph, Weights w)
     {
         var tower = w["visual"];
-        var (x, rotary) = PatchEmbedding(graph, tower["patch_embed"]);                                               // [B, N, C]
+        var (patches, rotary) = PatchEmbedding(graph, tower["patch_embed"]);
+        var x = patches.Widen();   // in the last blocks beyond FP16                                                 // [B, N, C]
         var windows = new Windows(
             graph.Input("window_patches", ElementType.Int64, "W", "L"),
             rotary with { Rows = graph.Input("window_rotary_rows", ElementType.Int64, "W", "L") },
@@ -109,20 +110,20 @@ internal sealed class Qwen25Vl : QwenVl
         for (int i = 0; i < _vision.Depth; i++)
             x = Block(x, tower[$"blocks.{i}"], rotary, _vision.SeesAll(i) ? null : windows);
 
-        return Merge(x.RmsNorm(tower["merger.ln_q"], TowerEpsilon), tower["merger.mlp"]);                            // [B, N/m², D]
+        return Merge(x.RmsNormOfWide(tower["merger.ln_q"], TowerEpsilon), tower["merger.mlp"]);                            // [B, N/m², D]
     }
 
     /// <summary>Pre-norm transformer block, in windows or, without them, over each whole image, [B, N, C] to [B, N, C].</summary>
     Tensor Block(Tensor x, Weights w, Rotary rotary, Windows? windows)
     {
         int c = _vision.HiddenSize;
-        var qkv = x.RmsNorm(w["norm1"], TowerEpsilon).Linear(w["attn.qkv"], 3 * c, bias: true);                      // [B, N, 3·C]
+        var qkv = x.RmsNormOfWide(w["norm1"], TowerEpsilon).Linear(w["attn.qkv"], 3 * c, bias: true);                      // [B, N, 3·C]
         var seen = windows is null
             ? Attend(qkv, rotary, lengths: null)
             : Attend(qkv.Rows(windows.Patches), windows.Rotary, windows.Lengths).Rows(windows.Places);               // [W, L, C], [B, N, C]
-        x += seen.Linear(w["attn.proj"], c, bias: true);
+        x += seen.Linear(w["attn.proj"], c, bias: true).Widen();
 
-        return x + x.RmsNorm(w["norm2"], TowerEpsilon).SwiGlu(w["mlp"], _vision.IntermediateSize, bias: true);
+        return x + x.RmsNormOfWide(w["norm2"], TowerEpsilon).WideSwiGlu(w["mlp"], _vision.IntermediateSize);
     }
 
     Tensor Attend(Tensor qkv, Rotary rotary, Tensor? lengths)

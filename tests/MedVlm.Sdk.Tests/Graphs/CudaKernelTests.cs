@@ -106,7 +106,8 @@ public sealed class CudaKernelTests
 
         // Constants say their type in their name.
         ElementType TypeOf(string value) => known.TryGetValue(value, out var type) ? type
-            : value.StartsWith("const_i64", StringComparison.Ordinal) ? I64 : throw new InvalidOperationException($"Nothing gives {value}.");
+            : value.StartsWith("const_i64", StringComparison.Ordinal) ? I64
+            : value.StartsWith("const_f32", StringComparison.Ordinal) ? F32 : throw new InvalidOperationException($"Nothing gives {value}.");
     }
 
     static string Key(NodeProto node) => $"{node.Domain}:{node.OpType}";

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using MedVlm.Checkpoints;
 using MedVlm.Graphs;
@@ -21,6 +22,34 @@ internal static class CheckpointCopy
         change(json);
         copy.Write(file, json.ToJsonString());
         return copy;
+    }
+
+    /// <summary>Makes some rows of a weight larger, in the file that has it.</summary>
+    /// <param name="folder">The checkpoint.</param>
+    /// <param name="name">The weight.</param>
+    /// <param name="factor">By how much, by row: a power of two, so that no digit changes.</param>
+    public static void ScaleRows(string folder, string name, Func<int, float> factor)
+    {
+        string file;
+        long offset;
+        byte[] bytes;
+        using (var checkpoint = Checkpoint.Open(folder))
+        {
+            var tensor = checkpoint.Tensors[name];
+            Assert.Equal(TensorDtype.BF16, tensor.Dtype);
+            (file, offset, bytes) = (tensor.File.Path, tensor.Offset, new byte[tensor.Length]);
+            unsafe
+            {
+                new ReadOnlySpan<byte>(tensor.Data, bytes.Length).CopyTo(bytes);
+            }
+            int columns = (int)(tensor.Elements / tensor.Shape[0]);
+            var values = MemoryMarshal.Cast<byte, ushort>(bytes.AsSpan());
+            for (int i = 0; i < values.Length; i++)
+                values[i] = (ushort)(BitConverter.SingleToUInt32Bits(BitConverter.UInt32BitsToSingle((uint)values[i] << 16) * factor(i / columns)) >> 16);
+        }
+        using var stream = File.OpenWrite(file);
+        stream.Position = offset;
+        stream.Write(bytes);
     }
 
     /// <summary>ONNX Runtime loads both graphs. It makes no packed copies of the weights, so that one layer of a 7B model takes no memory to speak of.</summary>
