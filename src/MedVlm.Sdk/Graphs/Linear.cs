@@ -37,10 +37,15 @@ internal static class LinearWords
                          weight, hiddenSize, w.Path, bias ? w.Get(pixels.Graph, ".bias", [hiddenSize], size: nameof(hiddenSize)) : null);
     }
 
-    /// <summary>Cuts an image into patches, row by row, each channel by channel: [B, 3, S, S] to [B, P, 3·p²].</summary>
+    /// <summary>
+    /// Cuts an image into patches, row by row, each channel by channel: [B, 3, S, S] to [B, P, 3·p²]. Pixels at the right and lower edge that
+    /// make no whole patch are left out, as a convolution leaves them.
+    /// </summary>
     public static Tensor Patches(this Tensor pixels, int imageSize, int patchSize)
     {
         int side = imageSize / patchSize;
+        if (imageSize % patchSize != 0)
+            pixels = pixels.First(side * patchSize, imageSize, axis: 2).First(side * patchSize, imageSize, axis: 3);
         return pixels.Reshape(0, Channels, side, patchSize, side, patchSize)
                      .Transpose(0, 2, 4, 1, 3, 5)                                             // [B, side, side, 3, p, p]
                      .Reshape(0, side * side, Channels * patchSize * patchSize);

@@ -32,6 +32,9 @@ internal sealed record Tensor(GraphBuilder Graph, string Name, int Width)
     public Tensor[] Split(params int[] widths) =>
         Graph.Node("Split", [this, Graph.Constant([.. widths.Select(width => (long)width)])], widths, [("axis", -1)]);
 
+    /// <summary>The first of a number of values along a dimension.</summary>
+    public Tensor First(int count, int of, int axis) => Graph.Node("Split", [this, Graph.Constant(count, of - count)], [Width, Width], [("axis", axis)])[0];
+
     /// <summary>Tensors one after another along a dimension; the others are the same in all.</summary>
     public static Tensor Concat(int axis, params Tensor[] parts) => parts[0].Graph.Node("Concat", parts, parts[0].Width, [("axis", axis)]);
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using MedVlm.Checkpoints;
 using MedVlm.Graphs;
 using MedVlm.Imaging;
@@ -10,12 +11,16 @@ namespace MedVlm.Models;
 /// <summary>config.json. A key without a default is required; a default is the reference's for a missing key.</summary>
 internal sealed record LlavaMedConfig(
     int HiddenSize, int IntermediateSize, int NumHiddenLayers, int NumAttentionHeads, int VocabSize, int MmVisionSelectLayer,
-    string MmVisionTower, int NumKeyValueHeads = 8, float RmsNormEps = 1e-6f, double RopeTheta = 10_000, int? SlidingWindow = 4096,
+    string MmVisionTower, int NumKeyValueHeads = 8, float RmsNormEps = 1e-6f,
+    [property: JsonPropertyName("rope_theta")] double? Theta = null, RopeParameters? RopeParameters = null, int? SlidingWindow = 4096,
     bool TieWordEmbeddings = false, string HiddenAct = "silu", JsonElement? RopeScaling = null, string MmProjectorType = "linear",
     string MmVisionSelectFeature = "patch", string? ImageAspectRatio = null, bool MmUseImStartEnd = false, bool MmUseImPatchToken = true,
     int? TokenizerModelMaxLength = null)
 {
     public int HeadSize => HiddenSize / NumAttentionHeads;
+
+    [JsonIgnore]
+    public double RopeTheta => RopeParameters?.RopeTheta ?? Theta ?? 10_000;
 }
 
 /// <summary>LLaVA-Med v1.5: CLIP vision tower, two-layer projector, Mistral decoder.</summary>
@@ -76,6 +81,7 @@ internal sealed class LlavaMed : ModelFamily
 
         Unsupported.Unless(config.HiddenAct == "silu", "hidden_act", config.HiddenAct);
         Unsupported.Unless(config.RopeScaling is null or { ValueKind: JsonValueKind.Null }, "rope_scaling", "set");
+        RopeParameters.Check(config.RopeParameters, "");
         Unsupported.Unless(config.MmProjectorType == "mlp2x_gelu", "mm_projector_type", config.MmProjectorType);
         Unsupported.Unless(config.MmVisionSelectFeature == "patch", "mm_vision_select_feature", config.MmVisionSelectFeature);
         Unsupported.Unless(config.ImageAspectRatio == "pad", "image_aspect_ratio", config.ImageAspectRatio ?? "not set");
@@ -206,7 +212,7 @@ internal sealed class LlavaMed : ModelFamily
     /// <inheritdoc/>
     public override IReadOnlyDictionary<string, StoredTensor> Tensors(Checkpoint checkpoint) => _tensors ?? checkpoint.Tensors;
 
-    /// <summary>The tower's last layers and norm, which lie behind the output that is read.</summary>
-    public override bool Ignores(string tensor) =>
-        tensor.StartsWith(Tower, StringComparison.Ordinal) && _tower.Ignores(tensor[Tower.Length..], _tower.LayersFor(_config.MmVisionSelectLayer));
+    /// <summary>The tower's last layers and norm, which lie behind the output that is read, and a head that is stored although it is the embedding.</summary>
+    public override bool Ignores(string tensor) => _config.TieWordEmbeddings && tensor == "lm_head.weight"
+        || tensor.StartsWith(Tower, StringComparison.Ordinal) && _tower.Ignores(tensor[Tower.Length..], _tower.LayersFor(_config.MmVisionSelectLayer));
 }

@@ -1,4 +1,6 @@
 using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
 using MedVlm.Checkpoints;
 using MedVlm.Graphs;
 using MedVlm.Imaging;
@@ -14,9 +16,9 @@ internal sealed record SmolVlmConfig(
     /// <summary>Image features of one tile: patches after the pixel shuffle, 64 in SmolVLM-500M.</summary>
     public int FeaturesPerTile => VisionConfig.Patches / (ScaleFactor * ScaleFactor);
 
-    /// <summary>The published files leave out layers and width of the MLP: the defaults are the published model's.</summary>
+    /// <summary>transformers leaves out of a file what is the default of its Idefics3VisionConfig.</summary>
     internal sealed record Vision(
-        int HiddenSize, int ImageSize, int PatchSize, int NumAttentionHeads, int IntermediateSize = 3072, int NumHiddenLayers = 12,
+        int HiddenSize = 1152, int ImageSize = 224, int PatchSize = 32, int NumAttentionHeads = 16, int IntermediateSize = 3072, int NumHiddenLayers = 12,
         float LayerNormEps = 1e-6f, string HiddenAct = "gelu_pytorch_tanh")
     {
         public int PatchesPerSide => ImageSize / PatchSize;
@@ -24,12 +26,20 @@ internal sealed record SmolVlmConfig(
         public int Patches => PatchesPerSide * PatchesPerSide;
     }
 
+    /// <summary>The same of its LlamaConfig.</summary>
     internal sealed record Text(
-        int HiddenSize, int IntermediateSize, int NumHiddenLayers, int NumAttentionHeads, int NumKeyValueHeads, int VocabSize,
-        float RmsNormEps = 1e-6f, double RopeTheta = 10_000, int? HeadDim = null, string HiddenAct = "silu",
-        System.Text.Json.JsonElement? RopeScaling = null)
+        int HiddenSize = 4096, int IntermediateSize = 11_008, int NumHiddenLayers = 32, int NumAttentionHeads = 32, int VocabSize = 32_000,
+        [property: JsonPropertyName("num_key_value_heads")] int? KeyValueHeads = null,
+        float RmsNormEps = 1e-6f, [property: JsonPropertyName("rope_theta")] double? Theta = null, RopeParameters? RopeParameters = null,
+        int? HeadDim = null, string HiddenAct = "silu", JsonElement? RopeScaling = null)
     {
         public int HeadSize => HeadDim ?? HiddenSize / NumAttentionHeads;
+
+        [JsonIgnore]
+        public int NumKeyValueHeads => KeyValueHeads ?? NumAttentionHeads;
+
+        [JsonIgnore]
+        public double RopeTheta => RopeParameters?.RopeTheta ?? Theta ?? 10_000;
     }
 }
 
@@ -73,7 +83,8 @@ internal sealed class SmolVlm : ModelFamily
         Check(_config.VisionConfig, _config.TextConfig, _config.ScaleFactor, _processor.MaxImageSize);
         Unsupported.Unless(_config.VisionConfig.HiddenAct == "gelu_pytorch_tanh", "vision_config.hidden_act", _config.VisionConfig.HiddenAct);
         Unsupported.Unless(_config.TextConfig.HiddenAct == "silu", "text_config.hidden_act", _config.TextConfig.HiddenAct);
-        Unsupported.Unless(_config.TextConfig.RopeScaling is null or { ValueKind: System.Text.Json.JsonValueKind.Null }, "text_config.rope_scaling", "set");
+        Unsupported.Unless(_config.TextConfig.RopeScaling is null or { ValueKind: JsonValueKind.Null }, "text_config.rope_scaling", "set");
+        RopeParameters.Check(_config.TextConfig.RopeParameters, "text_config.");
         Unsupported.Unless(_processor.Resample == SmolVlmProcessorConfig.Lanczos, "resample", $"{_processor.Resample}");
         foreach (var token in (string[])[Start, Image, FakeToken, GlobalImage, EndOfUtterance])
             Unsupported.Unless(_tokenizer.TokenId(token) is not null, "tokenizer.json", $"without the token {token}");
@@ -96,7 +107,6 @@ internal sealed class SmolVlm : ModelFamily
         Setting.Positive(text.HeadSize);
         Setting.Positive(text.VocabSize);
         Setting.Positive(scaleFactor);
-        Setting.Divides(vision.ImageSize, vision.PatchSize);
         Setting.Divides(vision.HiddenSize, vision.NumAttentionHeads);
         Setting.Divides(vision.PatchesPerSide, scaleFactor);
         Setting.Divides(text.NumAttentionHeads, text.NumKeyValueHeads);
@@ -295,6 +305,9 @@ internal sealed class SmolVlm : ModelFamily
 
     /// <inheritdoc/>
     public override Weights TokenEmbedding(Weights w) => w["model.text_model.embed_tokens"];
+
+    /// <summary>A head that is stored although it is the embedding: nobody reads it, as in the reference.</summary>
+    public override bool Ignores(string tensor) => _config.TieWordEmbeddings && tensor == "lm_head.weight";
 }
 
 /// <summary>How an image was cut: rows and columns of tiles, none if it is one tile as a whole.</summary>

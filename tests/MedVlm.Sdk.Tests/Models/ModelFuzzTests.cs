@@ -46,7 +46,7 @@ public sealed class ModelFuzzTests
 
     [Theory]
     [InlineData("\"hidden_size\": 96", "\"hidden_size\": -96", "config.json: hidden_size is -96, but it must lie between 1 and 1048576. The file is damaged: fetch it again.")]
-    [InlineData("\"patch_size\": 4", "\"patch_size\": 5", "config.json: image_size is 32, which is no multiple of patch_size 5. The file is damaged: fetch it again.")]
+    [InlineData("\"patch_size\": 4", "\"patch_size\": 5", "config.json: patches_per_side is 6, which is no multiple of scale_factor 4. The file is damaged: fetch it again.")]
     [InlineData("\"image_size\": 32", "\"image_size\": 64",
         "preprocessor_config.json: longest_edge is 32, but config.json has image_size 64. The files are of different models: take both from one revision.")]
     [InlineData("\"rope_theta\": 100000,", "\"rope_theta\": 100000, \"rope_scaling\": {\"type\": \"linear\"},",

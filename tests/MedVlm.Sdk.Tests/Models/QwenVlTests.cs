@@ -54,7 +54,9 @@ public sealed class QwenVlTests
         using var untied = FullSize(family, config => config["tie_word_embeddings"] = false);
 
         Assert.Contains("lm_head.weight", TensorList.Asked(Build(untied, tensors)));
-        Assert.Contains("\"lm_head.weight\"", Assert.Throws<CheckpointException>(() => Build(tied, tensors)).Message);
+
+        // A fine-tune may have saved the embedding twice; transformers reads it once.
+        Assert.DoesNotContain("lm_head.weight", TensorList.Asked(Build(tied, tensors)));
     }
 
     [Theory]

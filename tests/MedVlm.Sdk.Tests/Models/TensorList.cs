@@ -10,9 +10,11 @@ internal static class TensorList
 {
     public static string Configs(string family) => Path.Combine(TestFolders.Repository, "tests", "configs", family);
 
-    public static Dictionary<string, WeightInfo> Read(string family)
+    public static Dictionary<string, WeightInfo> Read(string family) => ReadFrom(Configs(family));
+
+    public static Dictionary<string, WeightInfo> ReadFrom(string folder)
     {
-        using var json = JsonDocument.Parse(File.ReadAllText(Path.Combine(Configs(family), "tensors.json")));
+        using var json = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "tensors.json")));
         return json.RootElement.EnumerateObject().ToDictionary(
             tensor => tensor.Name,
             tensor => new WeightInfo("model.safetensors", [.. tensor.Value[1].EnumerateArray().Select(size => size.GetInt64())]));
