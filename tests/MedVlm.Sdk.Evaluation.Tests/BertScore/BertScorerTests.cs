@@ -88,6 +88,22 @@ public sealed class BertScorerTests
     }
 
     [Fact]
+    public async Task References_of_unequal_lengths_take_no_more_memory_than_one()
+    {
+        await using var encoder = await Load(layer: 0);
+        var scorer = new BertScorer(encoder);
+        CaptionPair[] pairs = [.. Enumerable.Range(0, 2000).Select(i => new CaptionPair($"{i}", ["ct", Long(i, "chest")], Long(i, "nodule")))];
+
+        await scorer.ScoreAsync(pairs, Token);
+
+        Assert.InRange(scorer.MostTokens, 1, (1 << 16) + 2 * encoder.MaxTokens);   // one chunk, which its last comparison may exceed
+        Assert.InRange(encoder.MaxTokens, 40, 60);   // the long texts are cut to it, so that all have more than two chunks would
+        Assert.Equal(4001, encoder.TextsEncoded);
+
+        static string Long(int i, string word) => $"{i} " + string.Join(' ', Enumerable.Repeat(word, 59));
+    }
+
+    [Fact]
     public async Task Work_ends_when_asked()
     {
         await using var encoder = await Load();
