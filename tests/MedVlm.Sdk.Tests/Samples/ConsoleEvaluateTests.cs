@@ -191,6 +191,35 @@ public sealed class ConsoleEvaluateTests : IDisposable
         Assert.StartsWith("1 of ", settings.GetProperty("bert-layer").GetString(), StringComparison.Ordinal);
     }
 
+    /// <summary>Settings of each scorer that ran, and of no other.</summary>
+    [Theory]
+    [InlineData("--clef|--bert|{e}|--bert-layer|1", "bert {e}; bert-layer 1 of 3; clef-bert-idf yes; clef-bert-baseline none")]
+    [InlineData("--clef|--metrics|rouge|--bert|{e}|--bert-layer|1",
+        "bert {e}; bert-layer 1 of 3; bert-idf no; bert-baseline none; clef-bert-idf yes; clef-bert-baseline none")]
+    [InlineData("--clef|--metrics|rouge|--bert|{e}|--bert-layer|1|--bert-idf|--bert-baseline|{e}/baseline.tsv",
+        "bert {e}; bert-layer 1 of 3; bert-idf yes; bert-baseline {e}/baseline.tsv; clef-bert-idf yes; clef-bert-baseline none")]
+    [InlineData("--bert|{e}|--bert-layer|1", "bert {e}; bert-layer 1 of 3; bert-idf no; bert-baseline none")]
+    [InlineData("--wordnet|{w}|--metrics|rouge", "")]
+    [InlineData("--wordnet|{w}|--clef", "")]
+    [InlineData("--wordnet|{w}|--metrics|rouge,METEOR", "wordnet {w}")]
+    public async Task Writes_down_the_settings_of_what_it_scored(string options, string settings)
+    {
+        Write("r.csv", References);
+        foreach (var part in (string[])["noun", "verb", "adj", "adv"])
+            foreach (var name in (string[])[$"index.{part}", $"data.{part}", $"{part}.exc"])
+                Write($"wordnet/{name}", "");
+        string Filled(string text) => text
+            .Replace("{e}", Path.Combine(TestFolders.Repository, "tests", "goldens", "components", "encoders", "bert"), StringComparison.Ordinal)
+            .Replace("{w}", _folder.File("wordnet"), StringComparison.Ordinal);
+
+        var run = await ConsoleRun.Of(
+            ["evaluate", "-r", _folder.File("r.csv"), "-c", _folder.File("r.csv"), "--json", _folder.File("out.json"), .. options.Split('|').Select(Filled)]);
+
+        Assert.Equal(0, run.ExitCode);
+        var written = JsonDocument.Parse(File.ReadAllBytes(_folder.File("out.json"))).RootElement.GetProperty("provenance").GetProperty("settings");
+        Assert.Equal(Filled(settings), string.Join("; ", written.EnumerateObject().Select(setting => $"{setting.Name} {setting.Value}")));
+    }
+
     [Theory]
     [InlineData("evaluate|-r|{r}", "'--candidates' is required")]
     [InlineData("evaluate|-r|{r}|-c|{none}", "cannot be read")]
@@ -200,6 +229,8 @@ public sealed class ConsoleEvaluateTests : IDisposable
     [InlineData("evaluate|-r|{r}|-c|{r}|--bert-idf", "--bert-layer, --bert-idf and --bert-baseline go with --bert")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--bert|no-such-org/no-such-model", "Model \"no-such-org/no-such-model\" was not found.")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--bert|no-such-org/no-such-model|--bert-baseline|{none}", "none: there is no such file.")]   // said before the encoder is looked for
+    [InlineData("evaluate|-r|{r}|-c|{r}|--clef|--bert|no-such-org/no-such-model|--bert-idf", "--bert-idf and --bert-baseline: --clef alone scores ImageCLEF's BERTScore")]
+    [InlineData("evaluate|-r|{r}|-c|{r}|--clef|--bert|no-such-org/no-such-model|--bert-baseline|{r}", "Name --metrics too for BERTScore as you set it.")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--wordnet|{folder}", "index.noun")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--images|{none}", "--images")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--json|{folder}", "is a folder: name a file.")]
