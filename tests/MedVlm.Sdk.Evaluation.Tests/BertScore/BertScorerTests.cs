@@ -150,9 +150,23 @@ public sealed class BertScorerTests
     [InlineData("microsoft/deberta-xlarge-mnli", 40)]
     [InlineData("google-bert/bert-base-uncased", 9)]
     [InlineData("FacebookAI/roberta-large@main", 17)]
-    [InlineData("/models/scibert_scivocab_uncased/", 8)]
+    [InlineData("FacebookAI/roberta-large@refs/pr/3", 17)]
+    [InlineData("roberta-large", 17)]
     [InlineData("sentence-transformers/all-MiniLM-L6-v2", null)]
     public void Layers_are_those_of_bert_score(string model, int? layer) => Assert.Equal(layer, MedVlm.Evaluation.BertScore.ScoringLayers.Find(model));
+
+    [Theory]
+    [InlineData("scibert_scivocab_uncased/", 8)]
+    [InlineData("roberta-large@main", 17)]
+    [InlineData("me@lab/roberta-large", 17)]
+    [InlineData("me@lab/roberta-large/.", 17)]
+    [InlineData("bert-base-uncased@v2/my-encoder", null)]
+    public void The_layer_of_a_folder_is_that_of_its_own_name(string path, int? layer)
+    {
+        using var folder = new TemporaryFolder();
+        Directory.CreateDirectory(folder.File(path));
+        Assert.Equal(layer, MedVlm.Evaluation.BertScore.ScoringLayers.Find(folder.File(path)));
+    }
 
     [Theory]
     [InlineData("\"model_type\": \"bert\"", "\"model_type\": \"gpt2\"",
