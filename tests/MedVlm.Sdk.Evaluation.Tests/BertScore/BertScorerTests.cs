@@ -169,6 +169,35 @@ public sealed class BertScorerTests
     }
 
     [Theory]
+    [InlineData("deberta-v3")]
+    [InlineData("deberta")]
+    public async Task More_tokens_than_distances_can_be_computed_of_are_refused(string name)
+    {
+        using var folder = new TemporaryFolder();
+        Copy(name, folder.Path);
+        var config = File.ReadAllText(folder.File("config.json"));
+        Assert.Contains("\"max_position_embeddings\": 64", config);
+        File.WriteAllText(folder.File("config.json"), config.Replace("\"max_position_embeddings\": 64", "\"max_position_embeddings\": 8193"));
+
+        var refused = await Assert.ThrowsAsync<UnsupportedModelException>(() => BertScoreEncoder.LoadAsync(folder.Path, 1, cancellationToken: Token));
+        Assert.Equal(
+            "config.json: max_position_embeddings is 8193; BERTScore runs this family on 8192 tokens at most, since memory grows with the square of their number. "
+            + "Take another encoder (docs/bertscore.md lists what runs).", refused.Message);
+    }
+
+    [Fact]
+    public async Task As_many_tokens_as_distances_can_be_computed_of_are_taken()
+    {
+        using var folder = new TemporaryFolder();
+        Copy("deberta-v3", folder.Path);
+        File.WriteAllText(
+            folder.File("config.json"), File.ReadAllText(folder.File("config.json")).Replace("\"max_position_embeddings\": 64", "\"max_position_embeddings\": 8192"));
+        File.Delete(folder.File("tokenizer_config.json"));   // it has a lower limit
+        await using var encoder = await BertScoreEncoder.LoadAsync(folder.Path, 1, threads: 1, Token);
+        Assert.Equal(8192, encoder.MaxTokens);
+    }
+
+    [Theory]
     [InlineData("\"model_type\": \"bert\"", "\"model_type\": \"gpt2\"",
         "config.json: model_type is gpt2, of which BERTScore has no encoder. It has: bert, roberta, deberta, deberta-v2 (docs/bertscore.md).")]
     [InlineData("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"relu\"",
