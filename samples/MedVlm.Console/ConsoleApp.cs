@@ -43,7 +43,7 @@ internal static class ConsoleApp
         }
         catch (OperationCanceledException)
         {
-            terminal.Error.WriteLine("Stopped.");
+            terminal.WriteError("Stopped.");
             return ExitCode.Interrupted;
         }
     }
@@ -72,7 +72,8 @@ internal static class ConsoleApp
 
     static int Complain(Terminal terminal, string message)
     {
-        terminal.Error.WriteLine(message);
+        foreach (var line in message.AsSpan().EnumerateLines())   // some messages have several
+            terminal.WriteError(line.ToString());
         return ExitCode.CannotRun;
     }
 }

@@ -82,7 +82,7 @@ internal static class EvaluateCommand
     {
         const int Shown = 5;
         if (ids.Count > 0)
-            terminal.Error.WriteLine($"{path}: {ids.Count} empty captions, which are scored: {string.Join("; ", ids.Take(Shown).Select(id => $"\"{id}\""))}"
+            terminal.WriteError($"{path}: {ids.Count} empty captions, which are scored: {string.Join("; ", ids.Take(Shown).Select(id => $"\"{id}\""))}"
                 + (ids.Count > Shown ? $"; and {ids.Count - Shown} more." : "."));
     }
 
@@ -106,7 +106,7 @@ internal static class EvaluateCommand
         {
             var check = ClefSubmission.Check(path, set.Pairs.Select(pair => pair.Id), cancellationToken);
             foreach (var problem in check.Problems)
-                terminal.Error.WriteLine($"{path}: {problem.Message}");
+                terminal.WriteError($"{path}: {problem.Message}");
             terminal.WriteLine($"{path}: {(check.IsValid ? $"a valid submission of {check.Captions} captions" : "not a valid submission, see above")}.");
             valid &= check.IsValid;
         }

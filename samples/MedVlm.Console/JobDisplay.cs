@@ -9,7 +9,7 @@ internal static class JobDisplay
     static readonly TimeSpan s_pause = TimeSpan.FromSeconds(5);
 
     public static Task<CaptionJobReport> ShowJobAsync(this Terminal terminal, string device, Func<IProgress<CaptionJobProgress>, Task<CaptionJobReport>> run) =>
-        !terminal.IsLive ? run(new PlainLines(terminal.Error)) : terminal.Out.Live(new Text("Reading the data set")).AutoClear(true).StartAsync(
+        !terminal.IsLive ? run(new PlainLines(terminal)) : terminal.Out.Live(new Text("Reading the data set")).AutoClear(true).StartAsync(
             context => run(new Reporter(progress =>
             {
                 context.UpdateTarget(Panel(progress, device));
@@ -49,7 +49,7 @@ internal static class JobDisplay
         public void Report(CaptionJobProgress value) => report(value);
     }
 
-    sealed class PlainLines(TextWriter output) : IProgress<CaptionJobProgress>
+    sealed class PlainLines(Terminal terminal) : IProgress<CaptionJobProgress>
     {
         TimeSpan? _last;
 
@@ -59,7 +59,7 @@ internal static class JobDisplay
             if (!done && _last is { } last && value.Elapsed - last < s_pause)
                 return;
             _last = value.Elapsed;
-            output.WriteLine(Line(value));
+            terminal.WriteError(Line(value));
         }
     }
 }

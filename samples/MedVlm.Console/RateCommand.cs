@@ -63,7 +63,7 @@ internal static class RateCommand
         string[] strata = [.. pairs.Select(pair => labels.GetValueOrDefault(pair.Id, ""))];
         int bare = strata.Count(string.IsNullOrWhiteSpace);
         if (bare > 0)
-            terminal.Error.WriteLine($"{path}: {bare} of {pairs.Count} captions have no {column}, and are a stratum by themselves.");
+            terminal.WriteError($"{path}: {bare} of {pairs.Count} captions have no {column}, and are a stratum by themselves.");
         return strata;
     }
 }

@@ -3,14 +3,14 @@ using Spectre.Console;
 
 namespace MedVlm.ConsoleSample;
 
-/// <summary>Where the application writes: results to <paramref name="Out"/>, progress lines and errors to <paramref name="Error"/>.</summary>
+/// <summary>Where the application writes: results to <paramref name="Out"/>, progress lines and errors to <paramref name="Error"/>, by <see cref="WriteError"/>.</summary>
 internal sealed record Terminal(IAnsiConsole Out, TextWriter Error)
 {
     /// <summary>Columns of a table that goes to a file or a pipe, which has no width of its own.</summary>
     const int PlainWidth = 100;
 
     /// <summary>Where the library's warnings go.</summary>
-    public WarningLog Warnings { get; } = new(Error);
+    public WarningLog Warnings => new(this);
 
     /// <summary>Whether something can be drawn over what was drawn before: a terminal, not a file, a pipe or TERM=dumb.</summary>
     public bool IsLive => Out.Profile.Out.IsTerminal && Out.Profile.Capabilities is { Ansi: true, Interactive: true };
@@ -38,7 +38,11 @@ internal sealed record Terminal(IAnsiConsole Out, TextWriter Error)
         Out.WriteLine();
     }
 
+    /// <summary>Writes a line to <see cref="Error"/>, as safe as <see cref="Plain"/> text.</summary>
+    public void WriteError(string text) => Error.WriteLine(WithoutControls(text));
+
     /// <summary>Text that may come from a file name or a model: on one line, and nothing in it can move the cursor.</summary>
-    public static Text Plain(string text, Style? style = null) =>
-        new(string.Concat(text.EnumerateRunes().Select(rune => Rune.IsControl(rune) ? "\uFFFD" : rune.ToString())), style);
+    public static Text Plain(string text, Style? style = null) => new(WithoutControls(text), style);
+
+    static string WithoutControls(string text) => string.Concat(text.EnumerateRunes().Select(rune => Rune.IsControl(rune) ? "\uFFFD" : rune.ToString()));
 }

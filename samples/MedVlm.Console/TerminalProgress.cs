@@ -23,7 +23,7 @@ internal static class TerminalProgress
         try
         {
             if (!terminal.IsLive)
-                await work(new PlainProgress(terminal.Error, what, total));
+                await work(new PlainProgress(terminal, what, total));
             else
                 await terminal.Out.Progress()
                     .AutoClear(true)
@@ -50,7 +50,7 @@ internal static class TerminalProgress
     }
 
     /// <summary>A line at most every few seconds, and one at the end.</summary>
-    sealed class PlainProgress(TextWriter output, string what, int total) : IWorkProgress
+    sealed class PlainProgress(Terminal terminal, string what, int total) : IWorkProgress
     {
         static readonly TimeSpan s_pause = TimeSpan.FromSeconds(2);
 
@@ -65,7 +65,7 @@ internal static class TerminalProgress
                 return;
 
             _last = Stopwatch.GetTimestamp();
-            output.WriteLine($"{what} {_done} of {total}" + (_failed > 0 ? $", {_failed} failed" : ""));
+            terminal.WriteError($"{what} {_done} of {total}" + (_failed > 0 ? $", {_failed} failed" : ""));
         }
     }
 }

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 namespace MedVlm.ConsoleSample;
 
 /// <summary>Shows the library's warnings, such as weights that could not be kept, a line each; an application takes its host's logging instead.</summary>
-internal sealed class WarningLog(TextWriter error) : ILoggerFactory, ILogger
+internal sealed class WarningLog(Terminal terminal) : ILoggerFactory, ILogger
 {
     public ILogger CreateLogger(string categoryName) => this;
 
@@ -16,7 +16,7 @@ internal sealed class WarningLog(TextWriter error) : ILoggerFactory, ILogger
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         if (IsEnabled(logLevel))
-            error.WriteLine($"{(logLevel == LogLevel.Warning ? "Warning" : "Error")}: {formatter(state, exception)}");
+            terminal.WriteError($"{(logLevel == LogLevel.Warning ? "Warning" : "Error")}: {formatter(state, exception)}");
     }
 
     public void Dispose() { }

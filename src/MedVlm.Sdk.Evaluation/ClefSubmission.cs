@@ -6,6 +6,7 @@ namespace MedVlm.Evaluation;
 public static class ClefSubmission
 {
     /// <summary>Checks that a file is UTF-8, begins with <c>ID,Caption</c>, and has one line for each image and no others.</summary>
+    /// <remarks>A byte order mark and blank lines are faults, also at the end: the task's scorer stops at them.</remarks>
     /// <param name="path">The CSV file.</param>
     /// <param name="ids">The images of the task's test set.</param>
     /// <param name="cancellationToken">Ends the check.</param>
@@ -61,10 +62,10 @@ public enum ClefProblemKind
     /// <summary>A line is not UTF-8.</summary>
     Encoding = FaultKind.Encoding,
 
-    /// <summary>The first line is not <c>ID,Caption</c>, or the file is JSON lines.</summary>
+    /// <summary>The first line is not <c>ID,Caption</c>, a byte order mark stands before it, or the file is JSON lines.</summary>
     Header = FaultKind.Header,
 
-    /// <summary>A line is no CSV, or has not two fields.</summary>
+    /// <summary>A line is no CSV, has not two fields, or is blank.</summary>
     Malformed = FaultKind.Malformed,
 
     /// <summary>A line has no id.</summary>

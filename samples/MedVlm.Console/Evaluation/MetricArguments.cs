@@ -64,13 +64,18 @@ internal sealed class MetricArguments
         if (bert is null && (parsed.GetNumber(_bertLayer) is not null || parsed.GetValue(_bertIdf) || parsed.GetValue(_bertBaseline) is not null))
             throw new UsageException("--bert-layer, --bert-idf and --bert-baseline go with --bert, which names the encoder.");
 
+        bool plainBert = bert is not null && (!clef || names.Length > 0);
+        if (!plainBert && (parsed.GetValue(_bertIdf) || parsed.GetValue(_bertBaseline) is not null))
+            throw new UsageException(
+                "--bert-idf and --bert-baseline: --clef alone scores ImageCLEF's BERTScore, which has weights by rarity and no baseline. Name --metrics too for BERTScore as you set it.");
+
         var wordNet = parsed.GetValue(_wordNet) is { } folder ? WordNet.Open(folder) : null;
         List<ICaptionMetric> metrics = [.. names.Distinct(StringComparer.OrdinalIgnoreCase).Select(name => s_metrics[name](wordNet))];
         if (clef)
             metrics.Add(new ClefRouge1());
 
         var settings = new Dictionary<string, string>();
-        if (wordNet is not null)
+        if (wordNet is not null && names.Contains("meteor", StringComparer.OrdinalIgnoreCase))
             settings["wordnet"] = parsed.GetValue(_wordNet)!;
         if (bert is null)
             return new MetricChoice(metrics, settings, null);
@@ -81,7 +86,7 @@ internal sealed class MetricArguments
         var encoder = await LoadEncoderAsync(bert, parsed.GetNumber(_bertLayer), cancellationToken);
         try
         {
-            if (!clef || names.Length > 0)
+            if (plainBert)
                 metrics.Add(new BertScorer(encoder, new BertScorerOptions { Idf = parsed.GetValue(_bertIdf), BaselinePath = baseline }));
             if (clef)
                 metrics.Add(new BertScorer(encoder, new BertScorerOptions
@@ -96,8 +101,10 @@ internal sealed class MetricArguments
         }
         settings["bert"] = bert;
         settings["bert-layer"] = $"{encoder.Layer} of {encoder.Layers}";
-        settings["bert-idf"] = parsed.GetValue(_bertIdf) || clef ? "yes" : "no";
-        settings["bert-baseline"] = baseline ?? "none";
+        if (plainBert)
+            (settings["bert-idf"], settings["bert-baseline"]) = (parsed.GetValue(_bertIdf) ? "yes" : "no", baseline ?? "none");
+        if (clef)
+            (settings["clef-bert-idf"], settings["clef-bert-baseline"]) = ("yes", "none");
         return new MetricChoice(metrics, settings, encoder);
     }
 

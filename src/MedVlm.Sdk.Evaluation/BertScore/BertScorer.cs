@@ -39,6 +39,9 @@ public sealed class BertScorer : ICaptionMetric
     /// <summary>Whether tokens weigh by the references of the set.</summary>
     internal bool IsIdf => _options.Idf;
 
+    /// <summary>Most tokens whose hidden states were in memory at once, in the set that was scored last.</summary>
+    internal int MostTokens { get; private set; }
+
     /// <inheritdoc/>
     /// <exception cref="OperationCanceledException">The work was ended.</exception>
     public async ValueTask<IReadOnlyList<MetricScores>> ScoreAsync(IReadOnlyList<CaptionPair> pairs, CancellationToken cancellationToken = default)
@@ -70,6 +73,7 @@ public sealed class BertScorer : ICaptionMetric
                 (i, _) => scores[chunk[i]] = TokenMatching.Score(states[comparisons[chunk[i]].Reference], states[comparisons[chunk[i]].Candidate]), cancellationToken);
             states.Release(chunk.SelectMany(i => (int[])[comparisons[i].Reference, comparisons[i].Candidate]));
         }
+        MostTokens = states.MostTokens;
         return Results(pairs, comparisons, scores);
     }
 
@@ -98,12 +102,15 @@ public sealed class BertScorer : ICaptionMetric
         }
     }
 
-    /// <summary>Comparisons in the order of their references' lengths, as many at a time as may be in memory: texts of one length come together.</summary>
+    /// <summary>Comparisons, as many at a time as may be in memory: pair by pair, lest a candidate wait for its next reference, in the order of the pairs' longest
+    /// references, so that texts of one length come together.</summary>
     static IEnumerable<int[]> Chunks(List<Comparison> comparisons, int[][] ids)
     {
         var chunk = new List<int>();
         int tokens = 0;
-        foreach (int i in Enumerable.Range(0, comparisons.Count).OrderBy(i => ids[comparisons[i].Reference].Length).ThenBy(i => comparisons[i].Reference))
+        var pairs = Enumerable.Range(0, comparisons.Count).GroupBy(i => comparisons[i].Pair)
+            .Select(pair => (Comparisons: pair, Longest: pair.Select(i => comparisons[i].Reference).MaxBy(reference => ids[reference].Length)));
+        foreach (int i in pairs.OrderBy(pair => ids[pair.Longest].Length).ThenBy(pair => pair.Longest).SelectMany(pair => pair.Comparisons))
         {
             chunk.Add(i);
             tokens += ids[comparisons[i].Reference].Length + ids[comparisons[i].Candidate].Length;

@@ -50,10 +50,14 @@ internal static class ScoringLayers
     };
 
     /// <summary>The layer for a hub id, or a folder of the model's name; null for a model that bert-score does not list.</summary>
-    /// <remarks>The organisation is left out: the hub has renamed some since ("google-bert/bert-base-uncased").</remarks>
+    /// <remarks>The organisation is left out: the hub has renamed some since ("google-bert/bert-base-uncased"). So is a revision, "@main", also behind a folder's
+    /// own name.</remarks>
     public static int? Find(string model)
     {
-        var name = Path.GetFileName(Path.TrimEndingDirectorySeparator(model.Split('@')[0]));
+        // As the checkpoint is found: an existing folder wins, and the folders above it may hold an "@" of their own.
+        var name = Directory.Exists(model)
+            ? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(model))).Split('@')[0]
+            : model.Split('@')[0].Split('/')[^1];
         return s_layers.TryGetValue(name, out int layer) ? layer : null;
     }
 }

@@ -10,6 +10,7 @@ internal sealed class StatesInUse
     readonly TokenWeights _weights;
     readonly int[] _uses;
     readonly TextStates?[] _states;
+    int _tokens;
 
     /// <param name="encoder">The encoder.</param>
     /// <param name="ids">Each text's ids.</param>
@@ -24,6 +25,9 @@ internal sealed class StatesInUse
     }
 
     public TextStates this[int text] => _states[text]!;
+
+    /// <summary>Most tokens whose states were there at once.</summary>
+    public int MostTokens { get; private set; }
 
     /// <summary>Encodes those of the texts that are not there yet, in batches of texts of one length.</summary>
     /// <param name="texts">The texts; some may be named more than once.</param>
@@ -44,11 +48,17 @@ internal sealed class StatesInUse
     {
         foreach (int text in texts)
             if (--_uses[text] == 0)
+            {
                 _states[text] = null;
+                _tokens -= _ids[text].Length;
+            }
     }
 
     void EncodeBatch(int[] batch, int length, CancellationToken cancellationToken)
     {
+        _tokens += batch.Length * length;
+        MostTokens = Math.Max(MostTokens, _tokens);
+
         // Control tokens alone: the score is 0 whatever their states are.
         if (length == EncoderTokenizer.ControlTokens)
         {

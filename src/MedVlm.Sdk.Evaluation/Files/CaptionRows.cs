@@ -14,7 +14,8 @@ internal static class CaptionRows
     /// <summary>The rows with an id of their own.</summary>
     /// <param name="path">The file.</param>
     /// <param name="faults">Takes what is wrong.</param>
-    /// <param name="exactHeader">The file must be CSV, and its header <c>ID,Caption</c> to the letter.</param>
+    /// <param name="exactHeader">The file must be CSV as the ImageCLEF scorer reads it: the header <c>ID,Caption</c> to the letter, no byte order mark,
+    /// no blank line.</param>
     /// <param name="cancellationToken">Ends the reading.</param>
     /// <exception cref="EvaluationDataException">The file cannot be read.</exception>
     public static IEnumerable<CaptionRow> Read(string path, FileFaults faults, bool exactHeader, CancellationToken cancellationToken)

@@ -7,7 +7,11 @@ namespace MedVlm.Evaluation.Files;
 /// <summary>Rows of a CSV file (RFC 4180) with the columns ID and Caption.</summary>
 internal static class CsvCaptionRows
 {
-    static readonly CsvDataReaderOptions s_options = new()
+    // A reader takes the mark of an encoding that has one for granted, and nobody learns whether it was there.
+    static readonly UTF8Encoding s_utf8 = new(encoderShouldEmitUTF8Identifier: false);
+
+    /// <summary>How every CSV file is read here: RFC 4180, with room for a long caption.</summary>
+    public static CsvDataReaderOptions Options { get; } = new()
     {
         Delimiter = ',', Comment = '\0', HasHeaders = false, CsvStyle = CsvStyle.Standard, Culture = CultureInfo.InvariantCulture,
         BufferSize = 1 << 16, MaxBufferSize = CaptionRows.LongestRow, ResultSetMode = ResultSetMode.SingleResult,
@@ -15,10 +19,14 @@ internal static class CsvCaptionRows
 
     public static IEnumerable<CaptionRow> Read(string path, FileFaults faults, bool exactHeader)
     {
-        using var text = new StreamReader(path, Encoding.UTF8, detectEncodingFromByteOrderMarks: false, bufferSize: 1 << 16);
+        using var text = new StreamReader(path, s_utf8, detectEncodingFromByteOrderMarks: false, bufferSize: 1 << 16);
         if (text.Peek() == '\uFEFF')
+        {
             text.Read();
-        using var csv = Guarded(() => CsvDataReader.Create(text, s_options), 1, faults);
+            if (exactHeader)
+                faults.Add(FaultKind.Header, "the file begins with a byte order mark, which the task's scorer takes for a part of the first column's name; save it as UTF-8 without one");
+        }
+        using var csv = Guarded(() => CsvDataReader.Create(text, Options), 1, faults);
         if (csv is null || !Guarded(csv.Read, 1, faults))
         {
             if (!faults.Any)
@@ -44,13 +52,13 @@ internal static class CsvCaptionRows
             string[] fields = Fields(csv);
             if (fields.Length == header.Length)
                 yield return new(line, fields[id], error >= 0 && fields[error].Length > 0 ? [] : [fields[caption]]);
-            else if (fields is not [""])   // a blank line
-                faults.Add(FaultKind.Malformed, $"line {line} ({FileFaults.Counted(fields.Length, "field")} instead of {header.Length})");
+            else if (exactHeader || !IsBlank(fields))   // the task's scorer takes no blank line
+                faults.Add(FaultKind.Malformed, $"line {line} ({(IsBlank(fields) ? "blank" : FieldCount(fields, header))})");
             line += Breaks(fields);
         }
     }
 
-    static string[] Fields(CsvDataReader csv)
+    public static string[] Fields(CsvDataReader csv)
     {
         var fields = new string[csv.RowFieldCount];
         for (int i = 0; i < fields.Length; i++)
@@ -58,8 +66,13 @@ internal static class CsvCaptionRows
         return fields;
     }
 
+    public static bool IsBlank(string[] fields) => fields is [""];
+
+    /// <summary>Says that a row has not as many fields as the header.</summary>
+    public static string FieldCount(string[] fields, string[] header) => $"{FileFaults.Counted(fields.Length, "field")} instead of {header.Length}";
+
     /// <summary>How many lines a row takes: line breaks may stand inside quotes.</summary>
-    static int Breaks(string[] fields) => 1 + fields.Sum(field => field.AsSpan().Count('\n'));
+    public static int Breaks(string[] fields) => 1 + fields.Sum(field => field.AsSpan().Count('\n'));
 
     static string Shortened(string text) => text.Length <= 60 ? text : text[..60] + "…";
 

@@ -55,8 +55,9 @@ internal sealed class PartOfSpeech
         var rest = _data.AsSpan(at);
         int end = rest.IndexOf((byte)'\n');
         var fields = Encoding.Latin1.GetString(end < 0 ? rest : rest[..end]).Split(' ');
-        if (fields.Length < 4 || fields[0] != offset || !int.TryParse(fields[3], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out int count)
-            || fields.Length < 4 + 2 * count)
+        // w_cnt is two hexadecimal digits, so that the count has bounds.
+        if (fields.Length < 4 || fields[0] != offset || fields[3].Length != 2
+            || !int.TryParse(fields[3], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out int count) || fields.Length < 4 + 2 * count)
             throw Damaged("data");
         for (int i = 0; i < count; i++)
         {

@@ -1,6 +1,6 @@
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using MedVlm.Evaluation.Files;
 using Sylvan.Data.Csv;
 
 namespace MedVlm.Evaluation.Ratings;
@@ -14,7 +14,8 @@ public static class LabelFile
     /// <param name="path">The file, UTF-8. A CSV file has a first line with <c>ID</c> and the column; lines of JSON are objects with <c>id</c> and the column.</param>
     /// <param name="column">Name of the column. In CSV, capitals make no difference.</param>
     /// <returns>Labels by id. Images without one have an empty label, or are missing.</returns>
-    /// <exception cref="EvaluationDataException">The file cannot be read, is malformed, is not UTF-8, has no such column, or has an id twice.</exception>
+    /// <exception cref="EvaluationDataException">The file cannot be read, is malformed (a row of CSV has not as many fields as the first line), is not UTF-8, has no such
+    /// column, or has an id twice.</exception>
     public static IReadOnlyDictionary<string, string> Read(string path, string column)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -22,9 +23,10 @@ public static class LabelFile
         try
         {
             using var text = new StreamReader(path, s_strictUtf8, detectEncodingFromByteOrderMarks: false);
+            int line = 1;
             while (char.IsWhiteSpace((char)Math.Max(text.Peek(), 0)))
-                text.Read();
-            return text.Peek() == '{' ? ReadJson(path, text, column) : ReadCsv(path, text, column);
+                line += text.Read() == '\n' ? 1 : 0;
+            return text.Peek() == '{' ? ReadJson(path, text, column) : ReadCsv(path, text, line, column);
         }
         catch (DecoderFallbackException e)
         {
@@ -36,22 +38,25 @@ public static class LabelFile
         }
     }
 
-    static Dictionary<string, string> ReadCsv(string path, StreamReader text, string column)
+    static Dictionary<string, string> ReadCsv(string path, StreamReader text, int line, string column)
     {
-        using var csv = CsvDataReader.Create(text, new CsvDataReaderOptions { Delimiter = ',', HasHeaders = false, Comment = '\0', Culture = CultureInfo.InvariantCulture });
-        string[] Row() => [.. Enumerable.Range(0, csv.RowFieldCount).Select(csv.GetString)];
-        string[] header = csv.Read() ? Row() : [];
+        using var csv = CsvDataReader.Create(text, CsvCaptionRows.Options);
+        string[] header = csv.Read() ? CsvCaptionRows.Fields(csv) : [];
         int Find(string name) => Array.FindIndex(header, title => title.Equals(name, StringComparison.OrdinalIgnoreCase)) is >= 0 and var index
             ? index
             : throw new EvaluationDataException($"{path} has no column \"{name}\". Its columns are {string.Join(", ", header)}.");
 
         int id = Find("ID"), label = Find(column);
         var labels = new Dictionary<string, string>();
+        line += CsvCaptionRows.Breaks(header);
         while (csv.Read())
         {
-            var row = Row();
-            if (row.Length > Math.Max(id, label))
+            var row = CsvCaptionRows.Fields(csv);
+            if (row.Length == header.Length)
                 Add(labels, row[id], row[label], path);
+            else if (!CsvCaptionRows.IsBlank(row))
+                throw new EvaluationDataException($"{path}: line {line} has {CsvCaptionRows.FieldCount(row, header)}. A field with a comma in it stands between quotes.");
+            line += CsvCaptionRows.Breaks(row);
         }
         return labels;
     }

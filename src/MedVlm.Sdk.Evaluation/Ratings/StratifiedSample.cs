@@ -13,7 +13,7 @@ public static class StratifiedSample
     /// <remarks>
     /// Strata get numbers of members in proportion to their size, the remainders going to the largest fractions (Hamilton's method), so
     /// that a mean over the sample estimates the population's without weights (Cochran, Sampling Techniques, 1977, section 5.5). A
-    /// stratum that is smaller than half of population / size may go without.
+    /// stratum of at least population / size members has one in the sample; any smaller one may go without.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="size"/> is less than 1.</exception>
     public static IReadOnlyList<int> Draw(IReadOnlyList<string> strata, int size, long seed)

@@ -55,6 +55,7 @@ public sealed class EvaluationReport
     /// <param name="options">How it is made. Default: 1000 resamples, 95 %.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <exception cref="ArgumentException">Not one or two sets, an empty set, two sets of different images, no metric, or a name that two metrics give.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option of the bootstrap is out of its range.</exception>
     /// <exception cref="InvalidOperationException">A metric gave a value that is no number.</exception>
     public static async Task<EvaluationReport> CreateAsync(
         IReadOnlyList<CandidateSet> sets, IReadOnlyList<ICaptionMetric> metrics, EvaluationReportOptions? options = null,
@@ -64,6 +65,7 @@ public sealed class EvaluationReport
         ArgumentNullException.ThrowIfNull(metrics);
         options ??= new();
         Check(sets, metrics);
+        options.Bootstrap.Check();   // before minutes go into scoring
 
         var scores = new List<IReadOnlyList<MetricScores>>();
         foreach (var set in sets)

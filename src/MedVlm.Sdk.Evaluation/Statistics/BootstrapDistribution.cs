@@ -52,8 +52,6 @@ public sealed class BootstrapDistribution
     ConfidenceInterval Percentiles(double[] values)
     {
         var sorted = values.Order().ToArray();
-        // 1 - 0.95 is a little more than 0.05: what should be whole must not fall below it.
-        int k = Math.Max((int)Math.Floor((sorted.Length + 1) * (1 - _options.Confidence) / 2 + 1e-9), 1);
-        return new ConfidenceInterval(sorted[k - 1], sorted[^k]);
+        return new ConfidenceInterval(sorted[_options.Tail - 1], sorted[^_options.Tail]);
     }
 }

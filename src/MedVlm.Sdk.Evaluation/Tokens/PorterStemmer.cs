@@ -114,12 +114,14 @@ internal static class PorterStemmer
         return word.EndsWith("ll", StringComparison.Ordinal) && Measure(word.AsSpan()[..^1]) > 1 ? word[..^1] : word;
     }
 
-    static bool IsConsonant(ReadOnlySpan<char> word, int at) => word[at] switch
+    /// <summary>A y is one at the beginning and behind a vowel, so that in a run of y each differs from the one before it.</summary>
+    static bool IsConsonant(ReadOnlySpan<char> word, int at)
     {
-        'a' or 'e' or 'i' or 'o' or 'u' => false,
-        'y' => at == 0 || !IsConsonant(word, at - 1),
-        _ => true,
-    };
+        int first = at;
+        while (first > 0 && word[first] == 'y')
+            first--;
+        return (word[first] is not ('a' or 'e' or 'i' or 'o' or 'u')) == ((at - first) % 2 == 0);
+    }
 
     /// <summary>m of [C](VC)^m[V].</summary>
     static int Measure(ReadOnlySpan<char> stem)

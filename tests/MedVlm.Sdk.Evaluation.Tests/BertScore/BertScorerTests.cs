@@ -88,6 +88,22 @@ public sealed class BertScorerTests
     }
 
     [Fact]
+    public async Task References_of_unequal_lengths_take_no_more_memory_than_one()
+    {
+        await using var encoder = await Load(layer: 0);
+        var scorer = new BertScorer(encoder);
+        CaptionPair[] pairs = [.. Enumerable.Range(0, 2000).Select(i => new CaptionPair($"{i}", ["ct", Long(i, "chest")], Long(i, "nodule")))];
+
+        await scorer.ScoreAsync(pairs, Token);
+
+        Assert.InRange(scorer.MostTokens, 1, (1 << 16) + 2 * encoder.MaxTokens);   // one chunk, which its last comparison may exceed
+        Assert.InRange(encoder.MaxTokens, 40, 60);   // the long texts are cut to it, so that all have more than two chunks would
+        Assert.Equal(4001, encoder.TextsEncoded);
+
+        static string Long(int i, string word) => $"{i} " + string.Join(' ', Enumerable.Repeat(word, 59));
+    }
+
+    [Fact]
     public async Task Work_ends_when_asked()
     {
         await using var encoder = await Load();
@@ -134,9 +150,52 @@ public sealed class BertScorerTests
     [InlineData("microsoft/deberta-xlarge-mnli", 40)]
     [InlineData("google-bert/bert-base-uncased", 9)]
     [InlineData("FacebookAI/roberta-large@main", 17)]
-    [InlineData("/models/scibert_scivocab_uncased/", 8)]
+    [InlineData("FacebookAI/roberta-large@refs/pr/3", 17)]
+    [InlineData("roberta-large", 17)]
     [InlineData("sentence-transformers/all-MiniLM-L6-v2", null)]
     public void Layers_are_those_of_bert_score(string model, int? layer) => Assert.Equal(layer, MedVlm.Evaluation.BertScore.ScoringLayers.Find(model));
+
+    [Theory]
+    [InlineData("scibert_scivocab_uncased/", 8)]
+    [InlineData("roberta-large@main", 17)]
+    [InlineData("me@lab/roberta-large", 17)]
+    [InlineData("me@lab/roberta-large/.", 17)]
+    [InlineData("bert-base-uncased@v2/my-encoder", null)]
+    public void The_layer_of_a_folder_is_that_of_its_own_name(string path, int? layer)
+    {
+        using var folder = new TemporaryFolder();
+        Directory.CreateDirectory(folder.File(path));
+        Assert.Equal(layer, MedVlm.Evaluation.BertScore.ScoringLayers.Find(folder.File(path)));
+    }
+
+    [Theory]
+    [InlineData("deberta-v3")]
+    [InlineData("deberta")]
+    public async Task More_tokens_than_distances_can_be_computed_of_are_refused(string name)
+    {
+        using var folder = new TemporaryFolder();
+        Copy(name, folder.Path);
+        var config = File.ReadAllText(folder.File("config.json"));
+        Assert.Contains("\"max_position_embeddings\": 64", config);
+        File.WriteAllText(folder.File("config.json"), config.Replace("\"max_position_embeddings\": 64", "\"max_position_embeddings\": 8193"));
+
+        var refused = await Assert.ThrowsAsync<UnsupportedModelException>(() => BertScoreEncoder.LoadAsync(folder.Path, 1, cancellationToken: Token));
+        Assert.Equal(
+            "config.json: max_position_embeddings is 8193; BERTScore runs this family on 8192 tokens at most, since memory grows with the square of their number. "
+            + "Take another encoder (docs/bertscore.md lists what runs).", refused.Message);
+    }
+
+    [Fact]
+    public async Task As_many_tokens_as_distances_can_be_computed_of_are_taken()
+    {
+        using var folder = new TemporaryFolder();
+        Copy("deberta-v3", folder.Path);
+        File.WriteAllText(
+            folder.File("config.json"), File.ReadAllText(folder.File("config.json")).Replace("\"max_position_embeddings\": 64", "\"max_position_embeddings\": 8192"));
+        File.Delete(folder.File("tokenizer_config.json"));   // it has a lower limit
+        await using var encoder = await BertScoreEncoder.LoadAsync(folder.Path, 1, threads: 1, Token);
+        Assert.Equal(8192, encoder.MaxTokens);
+    }
 
     [Theory]
     [InlineData("\"model_type\": \"bert\"", "\"model_type\": \"gpt2\"",

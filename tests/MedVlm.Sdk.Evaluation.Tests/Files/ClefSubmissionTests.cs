@@ -13,7 +13,13 @@ public sealed class ClefSubmissionTests : IDisposable
 
     [Theory]
     [InlineData("ID,Caption\na,1\nb,2\nc,3\n", "")]
-    [InlineData("\uFEFFID,Caption\r\nc,1\r\nb,\"2, or\"\"3\"\"\"\r\na,\r\n", "")]
+    [InlineData("ID,Caption\r\nc,1\r\nb,\"2, or\"\"3\"\"\"\r\na,\r\n", "")]
+    [InlineData("ID,Caption\na,1\nb,\"2\n\n2\"\nc,3", "")]
+    [InlineData("\uFEFFID,Caption\na,1\nb,2\nc,3\n",
+        "Header 1: the file begins with a byte order mark, which the task's scorer takes for a part of the first column's name; save it as UTF-8 without one.")]
+    [InlineData("ID,Caption\na,1\n\nb,2\nc,3\n", "Malformed 1: 1 malformed line: line 3 (blank).")]
+    [InlineData("ID,Caption\r\na,1\r\nb,2\r\nc,3\r\n\r\n", "Malformed 1: 1 malformed line: line 5 (blank).")]
+    [InlineData("ID,Caption\na,1\nb,2\nc,3\n\n\n", "Malformed 2: 2 malformed lines: line 5 (blank); line 6 (blank).")]
     [InlineData("id,caption\na,1\nb,2\nc,3\n", "Header 1: the first line is \"id,caption\"; it must be ID,Caption.")]
     [InlineData("ID,Caption,Score\na,1,0\nb,2,0\nc,3,0\n", "Header 1: the first line is \"ID,Caption,Score\"; it must be ID,Caption.")]
     [InlineData("{\"id\":\"a\",\"caption\":\"1\"}\n{\"id\":\"b\",\"caption\":\"2\"}\n{\"id\":\"c\",\"caption\":\"3\"}\n",

@@ -59,6 +59,24 @@ public sealed class WordNetTests : IDisposable
         await Assert.ThrowsAsync<EvaluationDataException>(async () => await new Meteor(WordNet.Open(_folder.Path)).ScoreAsync(pairs, TestContext.Current.CancellationToken));
     }
 
+    [Theory]
+    [InlineData("7fffffff")]
+    [InlineData("80000003")]
+    [InlineData("ffffffff")]
+    [InlineData("003")]
+    [InlineData("3")]
+    [InlineData("ff")]
+    public void A_number_of_words_is_two_hexadecimal_digits_and_as_many_words(string count)
+    {
+        var data = File.ReadAllText(_folder.File("data.noun"));
+        Assert.Contains(" n 03 lump ", data);
+        File.WriteAllText(_folder.File("data.noun"), data.Replace(" n 03 lump ", $" n {count} lump "));
+
+        var error = Assert.Throws<EvaluationDataException>(() => WordNet.Open(_folder.Path).Synonyms("mass"));
+
+        Assert.StartsWith($"{_folder.File("data.noun")} is damaged", error.Message);
+    }
+
     [Fact]
     public void Damaged_files_give_only_faults_of_the_data()
     {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using CsCheck;
 using MedVlm.Evaluation.Statistics;
 
@@ -156,6 +157,22 @@ public sealed class BootstrapTests
 
             Assert.Equal(difference.PValue <= 1 - input.confidence + 1e-12, !difference.Interval.Contains(0));
         }, iter: 200);
+
+    [Theory]
+    [InlineData(0.999, 1000, 1999)]
+    [InlineData(0.999, 1998, 1999)]
+    [InlineData(0.99, 198, 199)]
+    [InlineData(0.9999, 1000, 19999)]
+    public void A_confidence_that_the_resamples_cannot_give_is_refused(double confidence, int resamples, int needed)
+    {
+        var options = s_few with { Confidence = confidence, Resamples = resamples };
+        Assert.StartsWith(
+            string.Create(CultureInfo.InvariantCulture, $"A confidence of {confidence} needs at least {needed} resamples: of fewer, none lies outside of the interval."),
+            Assert.Throws<ArgumentOutOfRangeException>(() => Resample([1, 2], options)).Message, StringComparison.Ordinal);
+
+        var least = Resample([1, 2, 4], options with { Resamples = needed });   // from the least sample to the largest
+        Assert.Equal(new ConfidenceInterval(least.Replicates.Min(), least.Replicates.Max()), least.Interval);
+    }
 
     [Fact]
     public void Intervals_hold_the_middle_of_the_samples_and_widen_with_the_confidence() => s_scores.Sample(scores =>

@@ -124,6 +124,20 @@ public sealed class EvaluationReportTests
         }
     }
 
+    [Theory]
+    [InlineData(1000, 0.999)]
+    [InlineData(99, 0.95)]
+    public async Task Nothing_is_scored_for_a_bootstrap_that_cannot_be_done(int resamples, double confidence)
+    {
+        int scored = 0;
+        var counting = new TestMetric("Counting", _ => ++scored);
+        var options = new EvaluationReportOptions { Bootstrap = new() { Resamples = resamples, Confidence = confidence } };
+
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => EvaluationReport.CreateAsync([s_fp16], [counting], options, Token));
+
+        Assert.Equal(0, scored);
+    }
+
     [Fact]
     public async Task Says_what_cannot_be_reported()
     {

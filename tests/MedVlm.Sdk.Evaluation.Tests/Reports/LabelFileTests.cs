@@ -29,6 +29,9 @@ public sealed class LabelFileTests : IDisposable
     [InlineData("{\"id\":\"a\"}\n", "has no line with \"id\" and \"modality\".")]
     [InlineData("id,modality\na,CT\nb,MRI\na,CT\n", "has the id \"a\" more than once. Each image has one line.")]
     [InlineData("{\"id\":\"a\",\"modality\":\"CT\"}\n{\"id\":\"a\",\"modality\":\"MRI\"}\n", "has the id \"a\" more than once. Each image has one line.")]
+    [InlineData("id,Caption,modality\na,\"x,\ny\",CT\n\nb,y, z,MRI\n", ": line 5 has 4 fields instead of 3. A field with a comma in it stands between quotes.")]
+    [InlineData("\n\nmodality,id\nCT,a\nMRI\n", ": line 5 has 1 field instead of 2.")]
+    [InlineData("id,modality\na,CT\n \n", ": line 3 has 1 field instead of 2.")]
     [InlineData("{\"id\":\n", "cannot be read as labels")]
     [InlineData("{\"id\":\"a\",\"modality\":\"CT\"}\n3\n", "cannot be read as labels")]
     public void Says_what_is_wrong(string content, string message)
@@ -40,6 +43,15 @@ public sealed class LabelFileTests : IDisposable
         Assert.StartsWith(file, error.Message, StringComparison.Ordinal);
         Assert.Contains(message, error.Message, StringComparison.Ordinal);
         Assert.Throws<EvaluationDataException>(() => LabelFile.Read(_folder.File("none"), "modality"));
+    }
+
+    [Fact]
+    public void A_row_may_be_as_long_as_in_a_file_of_captions()
+    {
+        var file = _folder.Write("labels", $"ID,Caption,Modality\na,{new string('x', 60_000)},CT\n\nb,y,MRI\n");
+
+        Assert.Equal([new("a", "CT"), new("b", "MRI")], LabelFile.Read(file, "Modality").OrderBy(label => label.Key));
+        Assert.Equal(2, CaptionFile.ReadReferences(file, TestContext.Current.CancellationToken).Count);
     }
 
     [Fact]

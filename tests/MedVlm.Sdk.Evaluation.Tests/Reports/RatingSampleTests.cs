@@ -20,6 +20,20 @@ public sealed class RatingSampleTests
         Assert.Equal(sample, StratifiedSample.Draw(strata, size, seed));
     }, iter: 300);
 
+    /// <summary>A stratum of population / size members has one in the sample; one that is smaller may have none.</summary>
+    [Theory]
+    [InlineData(6, 17, 17, "0 2 2")]
+    [InlineData(9, 15, 16, "1 1 2")]
+    [InlineData(10, 15, 15, "1 2 1")]
+    public void Shares_are_those_of_Hamiltons_method(int first, int second, int third, string shares)
+    {
+        string[] strata = [.. Enumerable.Repeat("a", first), .. Enumerable.Repeat("b", second), .. Enumerable.Repeat("c", third)];
+
+        var sample = StratifiedSample.Draw(strata, 4, seed: 0);
+
+        Assert.Equal(shares, string.Join(' ', "abc".Select(stratum => sample.Count(i => strata[i] == $"{stratum}"))));
+    }
+
     [Fact]
     public void Draws_everyone_equally_often()
     {

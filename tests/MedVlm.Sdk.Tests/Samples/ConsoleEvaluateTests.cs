@@ -191,6 +191,53 @@ public sealed class ConsoleEvaluateTests : IDisposable
         Assert.StartsWith("1 of ", settings.GetProperty("bert-layer").GetString(), StringComparison.Ordinal);
     }
 
+    /// <summary>Settings of each scorer that ran, and of no other.</summary>
+    [Theory]
+    [InlineData("--clef|--bert|{e}|--bert-layer|1", "bert {e}; bert-layer 1 of 3; clef-bert-idf yes; clef-bert-baseline none")]
+    [InlineData("--clef|--metrics|rouge|--bert|{e}|--bert-layer|1",
+        "bert {e}; bert-layer 1 of 3; bert-idf no; bert-baseline none; clef-bert-idf yes; clef-bert-baseline none")]
+    [InlineData("--clef|--metrics|rouge|--bert|{e}|--bert-layer|1|--bert-idf|--bert-baseline|{e}/baseline.tsv",
+        "bert {e}; bert-layer 1 of 3; bert-idf yes; bert-baseline {e}/baseline.tsv; clef-bert-idf yes; clef-bert-baseline none")]
+    [InlineData("--bert|{e}|--bert-layer|1", "bert {e}; bert-layer 1 of 3; bert-idf no; bert-baseline none")]
+    [InlineData("--wordnet|{w}|--metrics|rouge", "")]
+    [InlineData("--wordnet|{w}|--clef", "")]
+    [InlineData("--wordnet|{w}|--metrics|rouge,METEOR", "wordnet {w}")]
+    public async Task Writes_down_the_settings_of_what_it_scored(string options, string settings)
+    {
+        Write("r.csv", References);
+        foreach (var part in (string[])["noun", "verb", "adj", "adv"])
+            foreach (var name in (string[])[$"index.{part}", $"data.{part}", $"{part}.exc"])
+                Write($"wordnet/{name}", "");
+        string Filled(string text) => text
+            .Replace("{e}", Path.Combine(TestFolders.Repository, "tests", "goldens", "components", "encoders", "bert"), StringComparison.Ordinal)
+            .Replace("{w}", _folder.File("wordnet"), StringComparison.Ordinal);
+
+        var run = await ConsoleRun.Of(
+            ["evaluate", "-r", _folder.File("r.csv"), "-c", _folder.File("r.csv"), "--json", _folder.File("out.json"), .. options.Split('|').Select(Filled)]);
+
+        Assert.Equal(0, run.ExitCode);
+        var written = JsonDocument.Parse(File.ReadAllBytes(_folder.File("out.json"))).RootElement.GetProperty("provenance").GetProperty("settings");
+        Assert.Equal(Filled(settings), string.Join("; ", written.EnumerateObject().Select(setting => $"{setting.Name} {setting.Value}")));
+    }
+
+    [Fact]
+    public async Task Nothing_in_an_id_or_a_file_can_steer_the_terminal()
+    {
+        Write("r.jsonl", """{"id":"\u001b[2Ja\u0007","caption":"x"}""");
+        Write("empty.jsonl", """{"id":"\u001b[2Ja\u0007","caption":""}""");
+        Write("other.jsonl", """{"id":"\u001b[2Jb","caption":"x"}""");
+        Write("header.csv", "ID,Caption,\u001b[2J\n\u001b[2Ja\u0007,x,\n");
+        async Task<string> Errors(string candidates) =>
+            (await ConsoleRun.Of("evaluate", "-r", _folder.File("r.jsonl"), "-c", _folder.File(candidates), "--metrics", "rouge", "--clef")).Error;
+
+        string[] errors = [await Errors("empty.jsonl"), await Errors("other.jsonl"), await Errors("header.csv")];
+
+        Assert.Contains("1 empty captions, which are scored: \"\uFFFD[2Ja\uFFFD\".", errors[0], StringComparison.Ordinal);
+        Assert.Contains("1 image without a candidate: \"\uFFFD[2Ja\uFFFD\".", errors[1], StringComparison.Ordinal);
+        Assert.Contains("the first line is \"ID,Caption,\uFFFD[2J\"", errors[2], StringComparison.Ordinal);
+        Assert.All(errors, error => Assert.DoesNotContain(error.ReplaceLineEndings(""), char.IsControl));
+    }
+
     [Theory]
     [InlineData("evaluate|-r|{r}", "'--candidates' is required")]
     [InlineData("evaluate|-r|{r}|-c|{none}", "cannot be read")]
@@ -200,6 +247,9 @@ public sealed class ConsoleEvaluateTests : IDisposable
     [InlineData("evaluate|-r|{r}|-c|{r}|--bert-idf", "--bert-layer, --bert-idf and --bert-baseline go with --bert")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--bert|no-such-org/no-such-model", "Model \"no-such-org/no-such-model\" was not found.")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--bert|no-such-org/no-such-model|--bert-baseline|{none}", "none: there is no such file.")]   // said before the encoder is looked for
+    [InlineData("evaluate|-r|{r}|-c|{r}|--bert|no-such-org/no-such-model", "  1. the folder ")]   // on a line of its own
+    [InlineData("evaluate|-r|{r}|-c|{r}|--clef|--bert|no-such-org/no-such-model|--bert-idf", "--bert-idf and --bert-baseline: --clef alone scores ImageCLEF's BERTScore")]
+    [InlineData("evaluate|-r|{r}|-c|{r}|--clef|--bert|no-such-org/no-such-model|--bert-baseline|{r}", "Name --metrics too for BERTScore as you set it.")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--wordnet|{folder}", "index.noun")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--images|{none}", "--images")]
     [InlineData("evaluate|-r|{r}|-c|{r}|--json|{folder}", "is a folder: name a file.")]
@@ -222,6 +272,7 @@ public sealed class ConsoleEvaluateTests : IDisposable
         Assert.Contains(message, run.Error, StringComparison.Ordinal);
         Assert.Equal(2, run.ExitCode);
         Assert.DoesNotContain("   at ", run.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain('\uFFFD', run.Error);
     }
 
     [Fact]

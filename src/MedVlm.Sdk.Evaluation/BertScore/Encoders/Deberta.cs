@@ -5,12 +5,20 @@ namespace MedVlm.Evaluation.BertScore.Encoders;
 /// <summary>What DeBERTa and DeBERTa-v2 share: embeddings, and relative positions beside or in place of learned ones.</summary>
 internal abstract class DebertaFamily : TextEncoder
 {
+    // At this length two tables of distances [T, T] take 1 GiB, and attention 256 MiB for each head.
+    const int MostTokens = 8192;
+
     protected DebertaFamily(DebertaConfig config)
     {
         Config = config;
         Check(config.VocabSize, config.HiddenSize, config.NumHiddenLayers, config.NumAttentionHeads, config.IntermediateSize, config.MaxPositionEmbeddings);
         CheckActivation(config.HiddenAct, "hidden_act");
         config.Check(Require);
+        // Where no table of positions bears the number out, nothing else bounds it.
+        if (config.MaxPositionEmbeddings > MostTokens)
+            throw new UnsupportedModelException(
+                $"config.json: max_position_embeddings is {config.MaxPositionEmbeddings}; BERTScore runs this family on {MostTokens} tokens at most, since memory "
+                + "grows with the square of their number. Take another encoder (docs/bertscore.md lists what runs).");
     }
 
     protected DebertaConfig Config { get; }
