@@ -52,8 +52,8 @@ public sealed class PageTests
     [Fact]
     public void The_readmes_commands_are_those_of_continuous_integration()
     {
-        Assert.Contains("dotnet test", new Page("README.md").Text.Split('\n'));
-        Assert.Contains(File.ReadLines(Path.Combine(TestFolders.Repository, ".ci", "run")), line => line.StartsWith("dotnet test 2>&1 |", StringComparison.Ordinal));
+        Assert.Contains("dotnet test -c Release", new Page("README.md").Text.Split('\n'));
+        Assert.Contains(File.ReadLines(Path.Combine(TestFolders.Repository, ".ci", "run")), line => line.StartsWith("dotnet test -c Release 2>&1 |", StringComparison.Ordinal));
     }
 
     /// <summary>The first lines that differ, as a diff shows them.</summary>
