@@ -53,8 +53,8 @@ public sealed record CaptionJobRetry
 
     /// <summary>
     /// The job ends after so many failures in a row that are no image's fault: a model that cannot run would fail them all.
-    /// These failures, which are in memory until then, are not counted as attempts: the next run tries all of them again. An image that fails
-    /// again while others are captioned is none of them: its attempts count. Default: 20.
+    /// These failures, which are in memory until then, are not counted as attempts: the next run tries all of them again. A file that is absent again,
+    /// in a folder that has others, is none of them: its attempts count. Default: 20.
     /// </summary>
     public int MaxFailuresInARow { get; init; } = 20;
 }

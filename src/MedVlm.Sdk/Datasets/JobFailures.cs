@@ -18,7 +18,7 @@ internal sealed class JobFailures : IDisposable
     /// <summary>Images with an attempt that counts.</summary>
     readonly HashSet<UInt128> _counted = [];
 
-    /// <summary>Whether this run has had a caption, so that its model runs.</summary>
+    /// <summary>Whether this run has had a caption.</summary>
     bool _captioned;
 
     /// <summary>Attempts at the damaged images that this run tries again.</summary>
@@ -57,8 +57,8 @@ internal sealed class JobFailures : IDisposable
 
     /// <summary>
     /// Notes a failed attempt. One that is no image's fault is held back while no caption comes: a model that cannot run must not use up the attempts
-    /// at its images. It is written by <see cref="CaptionCame"/>, and forgotten if the job ends before. An image that fails again counts at once, where
-    /// this run's model or an earlier run's has captioned others: ten absent files fail in every pass, and nothing comes between them in the second.
+    /// at its images. It is written by <see cref="CaptionCame"/>, and forgotten if the job ends before. A file that is absent again, in a folder that is
+    /// there, counts at once: it is no model's fault and no share's, and where ten of them are all that is left, no caption comes between them.
     /// </summary>
     /// <param name="id">The image's id.</param>
     /// <param name="error">Why it failed.</param>
@@ -67,7 +67,7 @@ internal sealed class JobFailures : IDisposable
     public int Add(string id, Exception error, int attempts)
     {
         var key = IdHash.Of(id).Key;
-        bool again = attempts > 0 && (_captioned || _counted.Contains(key));
+        bool again = attempts > 0 && (_captioned || _counted.Contains(key)) && IsAbsent(error);
         attempts = 1 + (_damaged.Remove(key, out int earlier) ? earlier : attempts);
         var failure = new CaptionJobFailure(id, error.GetType().Name, error.Message, attempts);
         if (again)
@@ -77,6 +77,20 @@ internal sealed class JobFailures : IDisposable
         else
             _inARow.Add(failure);
         return attempts;
+    }
+
+    /// <summary>Whether an image's file is not in its folder, which has others: a share that is away leaves no folder, or an empty one.</summary>
+    static bool IsAbsent(Exception error)
+    {
+        try
+        {
+            return error.InnerException is FileNotFoundException { FileName: { } file }
+                && Path.GetDirectoryName(Path.GetFullPath(file)) is { } folder && Directory.EnumerateFileSystemEntries(folder).Any();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
     }
 
     /// <summary>A caption has come: what failed before it counts.</summary>

@@ -98,6 +98,31 @@ public sealed class CaptionJobFailureTests : IDisposable
         Assert.All(report.Failures, failure => Assert.Equal(3, failure.Attempts));
     }
 
+    [Theory, InlineData(1), InlineData(3)]
+    public async Task A_model_that_breaks_uses_up_no_attempts_at_images_that_have_failed_before(int maxAttempts)
+    {
+        // Every second image fails once between captions; from then on all do.
+        var failing = _job.Ids.Where((_, i) => i % 2 == 0).ToHashSet();
+        var seen = new HashSet<string>();
+        Task Once(CaptionRequest request, CancellationToken _)
+        {
+            lock (seen)
+                return failing.Contains(request.Id) && (seen.Add(request.Id) || seen.Count == failing.Count) ? throw new MedVlmException("Out of memory.") : Task.CompletedTask;
+        }
+        var options = _job.Options with { Retry = new() { MaxAttempts = maxAttempts, MaxFailuresInARow = 12 } };
+        if (maxAttempts == 1)
+            await _job.RunAsync(options, Once);
+        else
+            await Assert.ThrowsAsync<CaptionJobException>(() => _job.RunAsync(options, Once));
+
+        // A later run, with a model that fails at once.
+        await Assert.ThrowsAsync<CaptionJobException>(() => _job.RunAsync(
+            options with { Retry = new() { MaxFailuresInARow = 12 } }, (_, _) => throw new MedVlmException("Out of memory.")));
+
+        Assert.All(JobFixture.Lines(_job.Failures).Values, line => Assert.Equal(1, line.GetProperty("attempts").GetInt32()));
+        Assert.Equal(40, (await _job.RunAsync()).Captioned);
+    }
+
     CaptionDataset ListWithout(string[] absent)
     {
         foreach (var id in absent)
