@@ -57,7 +57,7 @@ internal sealed class CheckpointContent(string folder, string? adapter, string? 
 
         void AddFile(string name, string path)
         {
-            var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;   // files of the hub cache are links
+            var target = RealPath.Of(path);   // files of the hub cache are links
             list.Append(new FileInfo(target).Length <= Small ? SmallFile(target) : cache.ContentOf(target, 0, default)).Append("  ").Append(name).Append('\n');
         }
     }

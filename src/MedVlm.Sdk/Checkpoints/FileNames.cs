@@ -26,7 +26,7 @@ internal static class FileNames
     {
         try
         {
-            return File.Exists(path) && (File.ResolveLinkTarget(path, returnFinalTarget: true)?.Exists ?? true);
+            return File.Exists(RealPath.Of(path));
         }
         catch (IOException)   // links in a circle
         {

@@ -54,7 +54,7 @@ internal static class JsonFile
     {
         try
         {
-            var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
+            var target = RealPath.Of(path);
             var length = new FileInfo(target).Length;   // asked before opening: a pipe has none, and opening it would wait
             if (length == 0)
                 throw Bad(path, "the file is empty");

@@ -89,8 +89,7 @@ internal sealed unsafe class SafetensorsFile : IDisposable
             if (!FileNames.Exists(path))
                 throw new CheckpointException($"{System.IO.Path.GetFileName(path)}: there is no such file in "
                     + $"{Fault.Quote(System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path)) ?? path)}.");
-            var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? System.IO.Path.GetFullPath(path);
-            return new SafetensorsFile(path, target);
+            return new SafetensorsFile(path, RealPath.Of(path));
         }
         catch (Exception e) when (Fault.IsFileError(e))
         {

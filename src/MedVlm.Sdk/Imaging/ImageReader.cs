@@ -1,3 +1,5 @@
+using MedVlm.Checkpoints;
+
 namespace MedVlm.Imaging;
 
 /// <summary>Reads encoded images into memory, no further than the limit.</summary>
@@ -11,12 +13,11 @@ internal static class ImageReader
         try
         {
             // Asked before opening: opening a named pipe would wait, for ever. It has no length, and what has none is no image either way.
-            var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
-            if (new FileInfo(target) is { Exists: true, Length: 0 })
+            if (new FileInfo(RealPath.Of(path)) is { Exists: true, Length: 0 })
                 return [];
 
             var stream = new FileStream(
-                target, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.Asynchronous | FileOptions.SequentialScan);
+                path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.Asynchronous | FileOptions.SequentialScan);
             await using (stream.ConfigureAwait(false))
                 return await ReadAsync(stream, limits, cancellationToken).ConfigureAwait(false);
         }
