@@ -33,6 +33,7 @@ internal sealed class LoadedModel : IDisposable
 
         var shapes = tensors.ToDictionary(tensor => tensor.Key, tensor => new WeightInfo(tensor.Value.File.FileName, tensor.Value.Shape));
         var graphs = ModelGraphs.Build(Family, shapes, Precision, device, settings.IntegerKernels);
+        TiedHead.Check(Family, tensors, graphs.TokenEmbedding);
         Embeddings = new TokenEmbeddings(
             tensors[graphs.TokenEmbedding], graphs.PositionEmbedding is { } positions ? tensors[positions] : null);
 

@@ -28,7 +28,7 @@ internal sealed record ModelGraphs(GraphBuilder Vision, GraphBuilder Decoder, st
             VisionGraph.Build(family, catalog.Root, vision), DecoderGraph.Build(family, catalog.Root, decoder),
             family.TokenEmbedding(catalog.Root).OnHost(family.Shape.VocabSize, family.Shape.HiddenSize),
             family.PositionEmbedding(catalog.Root)?.OnHost(family.MaxPositions, family.Shape.HiddenSize));
-        catalog.RefuseSurplus(family.Ignores);
+        catalog.RefuseSurplus(tensor => tensor == family.TiedHead || family.Ignores(tensor));
         return graphs;
     }
 

@@ -212,7 +212,10 @@ internal sealed class LlavaMed : ModelFamily
     /// <inheritdoc/>
     public override IReadOnlyDictionary<string, StoredTensor> Tensors(Checkpoint checkpoint) => _tensors ?? checkpoint.Tensors;
 
-    /// <summary>The tower's last layers and norm, which lie behind the output that is read, and a head that is stored although it is the embedding.</summary>
-    public override bool Ignores(string tensor) => _config.TieWordEmbeddings && tensor == "lm_head.weight"
-        || tensor.StartsWith(Tower, StringComparison.Ordinal) && _tower.Ignores(tensor[Tower.Length..], _tower.LayersFor(_config.MmVisionSelectLayer));
+    /// <inheritdoc/>
+    public override string? TiedHead => _config.TieWordEmbeddings ? "lm_head.weight" : null;
+
+    /// <summary>The tower's last layers and norm, which lie behind the output that is read.</summary>
+    public override bool Ignores(string tensor) =>
+        tensor.StartsWith(Tower, StringComparison.Ordinal) && _tower.Ignores(tensor[Tower.Length..], _tower.LayersFor(_config.MmVisionSelectLayer));
 }

@@ -87,6 +87,9 @@ internal abstract class ModelFamily
     /// </summary>
     public virtual IReadOnlyList<string> ModuleNames(string module) => [module];
 
+    /// <summary>Name of the output head where config.json says that it is the token embedding: a file may hold it all the same. Null where it is a weight of its own.</summary>
+    public virtual string? TiedHead => null;
+
     /// <summary>Whether the checkpoint may hold this tensor although nothing reads it.</summary>
     public virtual bool Ignores(string tensor) => false;
 }

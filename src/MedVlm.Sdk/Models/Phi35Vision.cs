@@ -277,9 +277,12 @@ internal sealed class Phi35Vision : ModelFamily
     /// <inheritdoc/>
     public override Weights TokenEmbedding(Weights w) => w["model.embed_tokens"];
 
-    /// <summary>The tower's last layers and norm, which lie behind the output that is read, and a head that is stored although it is the embedding.</summary>
-    public override bool Ignores(string tensor) => _config.TieWordEmbeddings && tensor == "lm_head.weight"
-        || tensor.StartsWith(Tower, StringComparison.Ordinal) && _tower.Ignores(tensor[Tower.Length..], _tower.LayersFor(_config.ImgProcessor.LayerIdx));
+    /// <inheritdoc/>
+    public override string? TiedHead => _config.TieWordEmbeddings ? "lm_head.weight" : null;
+
+    /// <summary>The tower's last layers and norm, which lie behind the output that is read.</summary>
+    public override bool Ignores(string tensor) =>
+        tensor.StartsWith(Tower, StringComparison.Ordinal) && _tower.Ignores(tensor[Tower.Length..], _tower.LayersFor(_config.ImgProcessor.LayerIdx));
 }
 
 /// <summary>How the HD transform lays an image out in crops: resized to a size, then padded with white to whole crops.</summary>

@@ -257,8 +257,8 @@ internal abstract class QwenVl : ModelFamily
     /// <inheritdoc/>
     public override Tokenizer Tokenizer => _tokenizer;
 
-    /// <summary>A head that is stored although it is the embedding: nobody reads it, as in the reference.</summary>
-    public override bool Ignores(string tensor) => _config.TieWordEmbeddings && tensor == "lm_head.weight";
+    /// <inheritdoc/>
+    public override string? TiedHead => _config.TieWordEmbeddings ? "lm_head.weight" : null;
 
     /// <inheritdoc/>
     public override bool IsPlaceholder(int tokenId) => tokenId == _config.ImageTokenId;

@@ -306,8 +306,8 @@ internal sealed class SmolVlm : ModelFamily
     /// <inheritdoc/>
     public override Weights TokenEmbedding(Weights w) => w["model.text_model.embed_tokens"];
 
-    /// <summary>A head that is stored although it is the embedding: nobody reads it, as in the reference.</summary>
-    public override bool Ignores(string tensor) => _config.TieWordEmbeddings && tensor == "lm_head.weight";
+    /// <inheritdoc/>
+    public override string? TiedHead => _config.TieWordEmbeddings ? "lm_head.weight" : null;
 }
 
 /// <summary>How an image was cut: rows and columns of tiles, none if it is one tile as a whole.</summary>

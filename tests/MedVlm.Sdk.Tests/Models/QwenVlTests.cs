@@ -55,8 +55,24 @@ public sealed class QwenVlTests
 
         Assert.Contains("lm_head.weight", TensorList.Asked(Build(untied, tensors)));
 
-        // A fine-tune may have saved the embedding twice; transformers reads it once.
+        // A fine-tune may have saved the embedding twice.
         Assert.DoesNotContain("lm_head.weight", TensorList.Asked(Build(tied, tensors)));
+    }
+
+    [Theory, InlineData(true), InlineData(false)]
+    public void A_tied_head_that_is_stored_must_be_the_embedding(bool same)
+    {
+        using var folder = new TemporaryFolder();
+        var file = folder.Write("model.safetensors", SafetensorsBytes.Of(
+            """{"model.embed_tokens.weight":{"dtype":"BF16","shape":[2,2],"data_offsets":[0,8]},"lm_head.weight":{"dtype":"BF16","shape":[2,2],"data_offsets":[8,16]}}      """,
+            1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, (byte)(same ? 8 : 9)));
+        using var stored = SafetensorsFile.Open(file);
+
+        var error = Record.Exception(() => TiedHead.Check(Family<QwenVl>("qwen2-vl"), stored.Tensors, "model.embed_tokens.weight"));
+
+        Assert.Equal(
+            same ? null : "model.safetensors: \"lm_head.weight\" differs from \"model.embed_tokens.weight\", but config.json has tie_word_embeddings true. Set it to false if the head was "
+                + "trained, or remove the head.", error?.Message);
     }
 
     [Theory]
