@@ -181,6 +181,11 @@ internal sealed class Inbox(
             // What has no length may be a named pipe: opened to be read, it would wait for a writer, for ever; for both it does not.
             return new FileStream(_paths.Image(name), FileMode.Open, state.Length == 0 ? FileAccess.ReadWrite : FileAccess.Read, FileShare.None);
         }
+        catch (UnauthorizedAccessException) when (state.Length == 0)
+        {
+            Fail(name, "", new ImageException("It is empty, or no file."));
+            return null;
+        }
         catch (UnauthorizedAccessException e)
         {
             RetryOrFail(name, "", e);

@@ -11,7 +11,8 @@ public static class CaptionBatch
     /// failed result; an error of the source, or <see cref="ObjectDisposedException"/>, ends the stream.
     /// </summary>
     /// <param name="captioner">Writes each caption.</param>
-    /// <param name="requests">The requests.</param>
+    /// <param name="requests">The requests. Leaving the enumeration, or its end by an error, waits for the source to give the next one or to end: one that
+    /// blocks must heed the token that it is enumerated with, or be completed.</param>
     /// <param name="maxInFlight">Requests that are under way at once, counting results that nobody has taken yet. At least 1.</param>
     /// <param name="options">How the results come. Default: as they are ready.</param>
     /// <param name="cancellationToken">Ends the work; leaving the enumeration early does the same.</param>

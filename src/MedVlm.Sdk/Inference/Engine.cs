@@ -164,8 +164,8 @@ internal sealed class Engine : IAsyncDisposable
                 continue;
             }
 
-            // A longer caption than the cache has room for waits until it can be made anew.
-            if (!idle && (lacksMemory || generation.SlotLength > (_cache?.SlotLength ?? 0)))
+            // A longer caption than the cache has room for waits until it can be made anew, and so does one that would keep it short of slots.
+            if (!idle && (lacksMemory || generation.SlotLength > (_cache?.SlotLength ?? 0) || LacksSlots(generation)))
             {
                 WaitForAll(generation, lacksMemory);
                 return true;
@@ -527,6 +527,14 @@ internal sealed class Engine : IAsyncDisposable
         DropCache();
         _cross = _model.CreateCross(slots);
         _cache = _model.CreateCache(slots, length);
+    }
+
+    /// <summary>Whether the cache has fewer slots than one that is as long as planned would have, which is enough for this caption and for those that run.</summary>
+    bool LacksSlots(Generation generation)
+    {
+        int planned = CacheLength(_model.Plan?.SlotLength ?? 0);
+        return _cache!.SlotLength > planned && _cache.Slots < Math.Min(_slotLimit, SlotsOf(planned)) && generation.SlotLength <= planned
+            && _slots.All(slot => slot is null || slot.Generation.SlotLength <= planned);
     }
 
     /// <summary>

@@ -24,6 +24,26 @@ public sealed class CacheLengthTests
     }
 
     [Fact]
+    public async Task A_batch_that_goes_on_has_all_slots_again_after_a_longer_caption()
+    {
+        var rows = new List<int>();
+        await using var captioner = await LoadAsync(slots: 4, (stage, running) =>
+        {
+            if (stage == "decode")
+                rows.Add(running);
+        });
+        int[] lengths = [2 * Planned - 100, .. Enumerable.Repeat(16, 30)];
+
+        var results = await captioner.CaptionBatchAsync(
+            lengths.Select((length, i) => new CaptionRequest(MedicalImage.FromFile(s_images[i % s_images.Length])) { Options = new CaptionOptions { MaxNewTokens = length } }),
+            Token).ToListAsync(Token);
+
+        Assert.All(results, result => Assert.Null(result.Error));
+        Assert.Contains(4, rows);
+        Assert.Equal(4, captioner.Engine.CacheSlots);
+    }
+
+    [Fact]
     public async Task One_that_does_not_even_fit_alone_fails_and_says_by_how_much()
     {
         await using var captioner = await LoadAsync(slots: 1);
@@ -59,16 +79,23 @@ public sealed class CacheLengthTests
         var engine = captioner.Engine;
         using var impatient = new CancellationTokenSource();
 
-        var running = captioner.CaptionAsync(MedicalImage.FromFile(s_images[0]), cancellationToken: Token);
-        Until(() => decodes == 1);
-        var longer = captioner.CaptionAsync(MedicalImage.FromFile(s_images[1]), new CaptionOptions { MaxNewTokens = 2 * Planned }, impatient.Token);
-        Until(() => engine.QueueLength == 1);
-        steps.Release();
-        Until(() => decodes == 2);   // it has been looked at, and waits until nothing runs
-        await impatient.CancelAsync();
-        var shorter = captioner.CaptionAsync(MedicalImage.FromFile(s_images[2]), cancellationToken: Token);
-        Until(() => engine.QueueLength == 1);
-        steps.Release(1000);
+        Task<Caption> running, longer, shorter;
+        try
+        {
+            running = captioner.CaptionAsync(MedicalImage.FromFile(s_images[0]), cancellationToken: Token);
+            Until(() => decodes == 1);
+            longer = captioner.CaptionAsync(MedicalImage.FromFile(s_images[1]), new CaptionOptions { MaxNewTokens = 2 * Planned }, impatient.Token);
+            Until(() => engine.QueueLength == 1);
+            steps.Release();
+            Until(() => decodes == 2);   // it has been looked at, and waits until nothing runs
+            await impatient.CancelAsync();
+            shorter = captioner.CaptionAsync(MedicalImage.FromFile(s_images[2]), cancellationToken: Token);
+            Until(() => engine.QueueLength == 1);
+        }
+        finally
+        {
+            steps.Release(1000);   // its end waits for the steps
+        }
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => longer);
         await Task.WhenAll(running, shorter);
@@ -78,14 +105,14 @@ public sealed class CacheLengthTests
     }
 
     /// <summary>The TinyModel in the memory that its plan asks for, and no more.</summary>
-    static async Task<MedicalCaptioner> LoadAsync(int slots)
+    static async Task<MedicalCaptioner> LoadAsync(int slots, Action<string, int>? beforeRun = null)
     {
         var options = new MedicalCaptionerOptions { Slots = slots, Precision = Precision.Fp32, VisionCacheMiB = 0 }.UseTinyModel();
         options.DefaultCaption.MaxNewTokens = 16;
         var plan = await MedicalCaptioner.PlanAsync(options, cancellationToken: Token);
         Assert.Equal(Planned, plan.SlotLength);
         options.MaxDeviceMemoryMiB = (int)((plan.Chosen!.TotalBytes >> 20) + 1);
-        return await MedicalCaptioner.LoadAsync(options, cancellationToken: Token);
+        return await MedicalCaptioner.LoadAsync(options, null, new() { BeforeRun = beforeRun }, Token);
     }
 
     static async Task<List<string>> TextsAsync(MedicalCaptioner captioner, int maxNewTokens) => await captioner.CaptionBatchAsync(
