@@ -21,7 +21,8 @@ internal sealed record Quality(int Captions, int Identical, double RougeL, doubl
     /// <param name="gpu">Whether to run the graphs that a GPU is given (in FP16), on the CPU.</param>
     /// <param name="folder">The images.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public static async Task<Quality> MeasureAsync(Precision precision, bool gpu, string folder, CancellationToken cancellationToken)
+    /// <param name="allPrompts">Whether each image is asked about in all of its ways.</param>
+    public static async Task<Quality> MeasureAsync(Precision precision, bool gpu, string folder, CancellationToken cancellationToken, bool allPrompts = true)
     {
         var options = new MedicalCaptionerOptions { Precision = precision }.UseTinyModel();
         await using var captioner = gpu
@@ -36,7 +37,7 @@ internal sealed record Quality(int Captions, int Identical, double RougeL, doubl
         foreach (var entry in entries)
         {
             var image = MedicalImage.FromFile(Path.Combine(folder, entry.Image));
-            foreach (var prompt in (Entry[])[entry, .. entry.More ?? []])
+            foreach (var prompt in (Entry[])[entry, .. allPrompts ? entry.More ?? [] : []])
             {
                 var caption = await captioner.CaptionAsync(
                     image, new CaptionOptions { Prompt = prompt.Prompt, MaxNewTokens = prompt.MaxNewTokens }, cancellationToken);

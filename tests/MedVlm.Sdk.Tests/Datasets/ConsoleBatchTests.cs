@@ -134,7 +134,7 @@ public sealed class ConsoleBatchTests : IDisposable
     [Fact]
     public async Task Killed_at_random_moments_it_goes_on_and_writes_what_an_uninterrupted_run_writes()
     {
-        const int count = 150, kills = 4;
+        const int count = 120, kills = 3;
         for (int i = 0; i < count; i++)
             _folder.Write($"images/{i:D3}.png", DatasetFiles.Png(i));
         var reference = _folder.File("reference.jsonl");

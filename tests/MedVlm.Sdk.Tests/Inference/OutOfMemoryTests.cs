@@ -148,7 +148,7 @@ public sealed class OutOfMemoryTests
             var options = stage == "prefill" ? new MedicalCaptionerOptions().UseTinyModel() : Blip();
             (options.Slots, options.VisionCacheMiB) = (slots, 0);
             await using var captioner = await MedicalCaptioner.LoadAsync(options, null, new() { BeforeRun = beforeRun }, Token);
-            var requests = s_images.Take(12).Select(image => new CaptionRequest(MedicalImage.FromFile(image)) { Options = new CaptionOptions { MaxNewTokens = 6 } });
+            var requests = s_images.Take(9).Select(image => new CaptionRequest(MedicalImage.FromFile(image)) { Options = new CaptionOptions { MaxNewTokens = 6 } });
             var texts = await captioner.CaptionBatchAsync(requests.ToAsyncEnumerable(), new CaptionBatchOptions { Order = CaptionOrder.AsRequested }, Token)
                 .Select(result => result.Caption?.Text ?? result.Error!.Message).ToListAsync(Token);
             return (texts, captioner.Engine.Slots, captioner.Model.Family.Pixels.Used);
