@@ -110,14 +110,14 @@ internal sealed class Qwen25Vl : QwenVl
         for (int i = 0; i < _vision.Depth; i++)
             x = Block(x, tower[$"blocks.{i}"], rotary, _vision.SeesAll(i) ? null : windows);
 
-        return Merge(x.RmsNormOfWide(tower["merger.ln_q"], TowerEpsilon), tower["merger.mlp"]);                            // [B, N/m², D]
+        return Merge(x.RmsNormOfWide(tower["merger.ln_q"], TowerEpsilon), tower["merger.mlp"]);                      // [B, N/m², D]
     }
 
     /// <summary>Pre-norm transformer block, in windows or, without them, over each whole image, [B, N, C] to [B, N, C].</summary>
     Tensor Block(Tensor x, Weights w, Rotary rotary, Windows? windows)
     {
         int c = _vision.HiddenSize;
-        var qkv = x.RmsNormOfWide(w["norm1"], TowerEpsilon).Linear(w["attn.qkv"], 3 * c, bias: true);                      // [B, N, 3·C]
+        var qkv = x.RmsNormOfWide(w["norm1"], TowerEpsilon).Linear(w["attn.qkv"], 3 * c, bias: true);                // [B, N, 3·C]
         var seen = windows is null
             ? Attend(qkv, rotary, lengths: null)
             : Attend(qkv.Rows(windows.Patches), windows.Rotary, windows.Lengths).Rows(windows.Places);               // [W, L, C], [B, N, C]

@@ -19,7 +19,7 @@ public sealed class CallersTests
     [Fact]
     public async Task Eight_callers_at_once_get_each_their_own_captions_and_leave_nothing_behind()
     {
-        const int Callers = 8, Each = 25;
+        const int Callers = 8, Each = 15;
         await using var captioner = await LoadAsync(slots: 4);
 
         // What each image says to each prompt when nothing else runs.

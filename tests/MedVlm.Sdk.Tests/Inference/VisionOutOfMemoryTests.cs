@@ -16,6 +16,8 @@ public sealed class VisionOutOfMemoryTests : IDisposable
 {
     static readonly string[] s_images = [.. Directory.EnumerateFiles(TestFolders.Phantoms, "*.jpg").Order(StringComparer.Ordinal).Take(16)];
 
+    static SortedDictionary<string, string>? s_undisturbed;
+
     static readonly TimeSpan s_long = TimeSpan.FromMinutes(1);
 
     readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
@@ -47,7 +49,7 @@ public sealed class VisionOutOfMemoryTests : IDisposable
     [InlineData(false, 1, 1, new int[0]), InlineData(true, 1, 1, new int[0])]
     public async Task Slots_are_halved_until_an_image_fits_beside_them_and_every_caption_is_what_it_was(bool ahead, int slots, int fits, int[] left)
     {
-        var expected = await CaptionAsync(slots, ahead, null);
+        var expected = await UndisturbedAsync();
 
         var actual = await CaptionAsync(slots, ahead, (stage, images) =>
         {
@@ -112,7 +114,7 @@ public sealed class VisionOutOfMemoryTests : IDisposable
     {
         // Only while the first image's turn lasts: its run, and its second try.
         int tries = 0;
-        var expected = await CaptionAsync(4, ahead, null, inTurn: true);
+        var expected = await UndisturbedAsync();
 
         var actual = await CaptionAsync(4, ahead, (stage, _) =>
         {
@@ -174,7 +176,7 @@ public sealed class VisionOutOfMemoryTests : IDisposable
     public async Task Captions_that_come_and_go_while_memory_does_are_right_or_given_up(bool ahead)
     {
         const int Calls = 120;
-        var expected = await CaptionAsync(4, ahead, null);
+        var expected = await UndisturbedAsync();
         int runs = 0;
         await using var captioner = _captioner = await LoadAsync(4, ahead, (stage, images) =>
         {
@@ -256,6 +258,9 @@ public sealed class VisionOutOfMemoryTests : IDisposable
                 texts.Add(result.Request.Id, result.Caption?.Text ?? Said(result.Error!));
         return texts;
     }
+
+    /// <summary>What the images say while memory suffices, which depends neither on the slots nor on the order: once for all tests.</summary>
+    async Task<SortedDictionary<string, string>> UndisturbedAsync() => s_undisturbed ??= await CaptionAsync(4, ahead: false, null);
 
     static async Task<string> TextAsync(Task<Caption> caption)
     {
