@@ -35,6 +35,13 @@ internal sealed class LazyMedicalCaptioner(Func<CancellationToken, Task<IMedical
         return await loading.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>Loads the model behind a captioner, where that is one that loads at its first use: only then it tells what it is.</summary>
+    public static async ValueTask LoadBehindAsync(IMedicalCaptioner captioner, CancellationToken cancellationToken)
+    {
+        if (captioner.GetService<LazyMedicalCaptioner>() is { } lazy)
+            await lazy.LoadAsync(cancellationToken).ConfigureAwait(false);
+    }
+
     async Task<IMedicalCaptioner> LoadOnceAsync()
     {
         try

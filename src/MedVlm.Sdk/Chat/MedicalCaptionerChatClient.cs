@@ -52,8 +52,7 @@ internal sealed class MedicalCaptionerChatClient(IMedicalCaptioner captioner) : 
     /// <summary>What the captioner does where nothing is asked; a registered one is loaded first, since only then it knows.</summary>
     async ValueTask<CaptionOptions> DefaultsAsync(CancellationToken cancellationToken)
     {
-        if (captioner.GetService<LazyMedicalCaptioner>() is { } lazy)
-            await lazy.LoadAsync(cancellationToken).ConfigureAwait(false);
+        await LazyMedicalCaptioner.LoadBehindAsync(captioner, cancellationToken).ConfigureAwait(false);
         return captioner.GetService<CaptionerMetadata>()?.DefaultCaption ?? new CaptionOptions();
     }
 

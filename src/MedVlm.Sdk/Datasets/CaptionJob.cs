@@ -137,8 +137,7 @@ public sealed class CaptionJob
     /// <summary>What the captioner says of itself; a registered one is loaded first, since only then it knows.</summary>
     async Task<CaptionerMetadata> DescribeCaptionerAsync(CancellationToken cancellationToken)
     {
-        if (_captioner.GetService<LazyMedicalCaptioner>() is { } lazy)
-            await lazy.LoadAsync(cancellationToken).ConfigureAwait(false);
+        await LazyMedicalCaptioner.LoadBehindAsync(_captioner, cancellationToken).ConfigureAwait(false);
         return _captioner.GetService<CaptionerMetadata>() ?? new CaptionerMetadata(
             _captioner.GetService<ChatClientMetadata>()?.DefaultModelId ?? _captioner.GetType().Name, Precision.Auto, CaptionOptions.DefaultPrompt);
     }

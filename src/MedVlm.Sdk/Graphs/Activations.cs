@@ -22,11 +22,15 @@ internal static class ActivationWords
     /// <summary>Gated MLP: <c>down(silu(gate(x)) · up(x))</c> (arXiv:2002.05202), [..., D] to [..., D].</summary>
     public static Tensor SwiGlu(
         this Tensor x, Weights w, int intermediateSize, bool bias = false,
-        [CallerArgumentExpression(nameof(intermediateSize))] string? size = null)
+        [CallerArgumentExpression(nameof(intermediateSize))] string? size = null) =>
+        x.Gated(w, intermediateSize, bias, size).Linear(w["down_proj"], x.Width, bias, size: null);
+
+    /// <summary>What the last product of a gated MLP multiplies: <c>silu(gate(x)) · up(x)</c>.</summary>
+    public static Tensor Gated(this Tensor x, Weights w, int intermediateSize, bool bias, string? size)
     {
         var gate = x.Linear(w["gate_proj"], intermediateSize, bias, size);
         var up = x.Linear(w["up_proj"], intermediateSize, bias, size);
-        return (gate.Silu() * up).Linear(w["down_proj"], x.Width, bias, size: null);
+        return gate.Silu() * up;
     }
 
     /// <summary>The same with gate and up packed into one weight, <c>gate_up_proj</c> [gate | up].</summary>

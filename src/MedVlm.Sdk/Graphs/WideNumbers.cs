@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace MedVlm.Graphs;
 
 /// <summary>
@@ -22,13 +24,13 @@ internal static class WideNumbers
     }
 
     /// <summary><see cref="ActivationWords.SwiGlu"/> with biases, to FP32: the last product is made of a 64th of what it multiplies.</summary>
-    public static Tensor WideSwiGlu(this Tensor x, Weights w, int intermediateSize)
+    public static Tensor WideSwiGlu(
+        this Tensor x, Weights w, int intermediateSize, [CallerArgumentExpression(nameof(intermediateSize))] string? size = null)
     {
         var graph = x.Graph;
         if (graph.Floats == ElementType.Float32)
-            return x.SwiGlu(w, intermediateSize, bias: true);
-        var gated = x.Linear(w["gate_proj"], intermediateSize, bias: true).Silu() * x.Linear(w["up_proj"], intermediateSize, bias: true);
-        var down = (gated * graph.ToFloats(graph.Scalar(Share))).Linear(w["down_proj"], x.Width, size: null);
+            return x.SwiGlu(w, intermediateSize, bias: true, size);
+        var down = (x.Gated(w, intermediateSize, bias: true, size) * graph.ToFloats(graph.Scalar(Share))).Linear(w["down_proj"], x.Width, size: null);
         return down.Widen() * graph.Scalar(1 / Share) + w["down_proj"].Get(graph, ".bias", [x.Width]).Widen();
     }
 }

@@ -513,10 +513,9 @@ internal sealed class Engine : IAsyncDisposable
     void EnsureCache(Generation generation, int slots)
     {
         // On a device as long as the plan has counted on, from the first: an arena that has given memory back in parts has none for larger ones.
-        int planned = CacheLength(_model.Plan?.SlotLength ?? 0);
-        int length = CacheLength(Math.Max(generation.SlotLength, _model.CacheMemory.IsHost ? 0 : planned));
+        int length = CacheLength(Math.Max(generation.SlotLength, _model.CacheMemory.IsHost ? 0 : PlannedLength));
         if (_cache is not null && _cache.SlotLength >= generation.SlotLength
-            && (Running > 0 || _cache.Slots == Math.Min(slots, SlotsOf(_cache.SlotLength)) && _cache.SlotLength <= Math.Max(length, planned)))
+            && (Running > 0 || _cache.Slots == Math.Min(slots, SlotsOf(_cache.SlotLength)) && _cache.SlotLength <= Math.Max(length, PlannedLength)))
             return;
 
         slots = Math.Min(slots, SlotsOf(length));
@@ -530,12 +529,12 @@ internal sealed class Engine : IAsyncDisposable
     }
 
     /// <summary>Whether the cache has fewer slots than one that is as long as planned would have, which is enough for this caption and for those that run.</summary>
-    bool LacksSlots(Generation generation)
-    {
-        int planned = CacheLength(_model.Plan?.SlotLength ?? 0);
-        return _cache!.SlotLength > planned && _cache.Slots < Math.Min(_slotLimit, SlotsOf(planned)) && generation.SlotLength <= planned
-            && _slots.All(slot => slot is null || slot.Generation.SlotLength <= planned);
-    }
+    bool LacksSlots(Generation generation) =>
+        _cache!.SlotLength > PlannedLength && _cache.Slots < Math.Min(_slotLimit, SlotsOf(PlannedLength)) && generation.SlotLength <= PlannedLength
+        && _slots.All(slot => slot is null || slot.Generation.SlotLength <= PlannedLength);
+
+    /// <summary>Tokens of a slot in the cache that the plan counts on.</summary>
+    int PlannedLength => CacheLength(_model.Plan?.SlotLength ?? 0);
 
     /// <summary>
     /// Slots of this length that main memory has room for, by the plan. The system would hand out more, and end the process when it is written
